@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds, and runs all tests.
+#
+#   tests/run.sh            everything
+#   tests/run.sh --quick    without the long ones
+#   tests/run.sh NAME...    only the scenarios tests/scenarios/NAME.py
+#
+# Unit tests run three times: with AddressSanitizer and UndefinedBehaviorSanitizer, with ThreadSanitizer, and as a
+# release is built. Scenarios start real processes of the asan build. Logs stay in build/test-logs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; }
+
+quick=0 names=()
+for argument in "$@"; do
+    case $argument in
+        --quick) quick=1 ;;
+        -h | --help) usage; exit 0 ;;
+        -*) usage >&2; exit 2 ;;
+        *) names+=("$argument") ;;
+    esac
+done
+
+logs=build/test-logs
+passed=0 failed=0 started=$SECONDS
+
+# step NAME COMMAND...: runs it with its output in a log, which is shown when it fails.
+step() {
+    local name=$1 begun=$SECONDS log
+    log=$logs/$name.log
+    shift
+    if "$@" >"$log" 2>&1; then
+        passed=$((passed + 1))
+        printf 'ok    %-28s %4d s\n' "$name" $((SECONDS - begun))
+    else
+        failed=$((failed + 1))
+        printf 'FAIL  %-28s %4d s   %s\n' "$name" $((SECONDS - begun)) "$log"
+        tail -n 60 "$log"
+        return 1
+    fi
+}
+
+build() { cmake --preset "$1" && cmake --build --preset "$1"; }
+unit() { ctest --preset "$1" -j "$(nproc)" --timeout 300; }
+
+mkdir -p "$logs"
+deploy/install-deps.sh --tests
+
+export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
+export TSAN_OPTIONS=halt_on_error=1
+export MR_BUILD=$PWD/build/asan
+
+if [[ ${#names[@]} -eq 0 ]]; then
+    step format tests/format.sh || true
+    step build-release build release || exit 1
+    step arrows tests/arrows.py build/release || true
+    step build-asan build asan || exit 1
+    step unit-asan unit asan || true
+    step build-tsan build tsan || exit 1
+    step unit-tsan unit tsan || true
+    for scenario in tests/scenarios/*.py; do
+        [[ $quick = 1 ]] && grep -q '^LONG = True' "$scenario" && continue
+        names+=("$(basename "$scenario" .py)")
+    done
+else
+    step build-asan build asan || exit 1
+fi
+
+for name in "${names[@]}"; do
+    step "$name" timeout 600 python3 "tests/scenarios/$name.py" || true
+done
+
+echo "took $((SECONDS - started)) s"
+echo "$passed passed, $failed failed"
+[[ $failed = 0 ]]
