@@ -10,7 +10,7 @@ typedef enum mr_option_type {
     MR_OPTION_TEXT,
     MR_OPTION_INTEGER, /* within minimum..maximum */
     MR_OPTION_BOOLEAN, /* true, false */
-    MR_OPTION_CHAR,    /* one byte; \t is a tab */
+    MR_OPTION_CHAR,    /* one byte; \t is a tab; nothing is '\0' */
     MR_OPTION_LIST,    /* JSON array of strings */
 } mr_option_type;
 

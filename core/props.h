@@ -13,7 +13,8 @@ typedef struct mr_props mr_props;
 mr_err mr_props_open(mr_props **ret_props); /* empty; MR_ENOMEM */
 void mr_props_close(mr_props **props);      /* NULL-safe */
 
-/* Adds what the file holds. Errors name file and line: no key, a key twice, over 1 MiB, NUL, invalid UTF-8. */
+/* Adds what the file holds, all or nothing; replaces what was set before. Errors name file and line: no key, a key twice
+ * in the file, over 1 MiB or 4,096 keys, NUL, invalid UTF-8. */
 mr_err mr_props_load(mr_props *props, const char *path, mr_error *ret_error);
 /* As load, from memory; `name` stands for the path in errors. */
 mr_err mr_props_parse(mr_props *props, const char *name, mr_slice text, mr_error *ret_error);

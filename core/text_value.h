@@ -10,7 +10,7 @@
  * booleans: true, false (any case), 1, 0. Blanks around a number are not accepted. */
 mr_err mr_value_from_text(const mr_field *field, mr_slice text, mr_value *ret_value, mr_error *ret_error);
 
-/* Whether the bytes are valid UTF-8 (no surrogates, no overlong forms) without a NUL. */
+/* Whether the bytes are valid UTF-8 (no surrogates, no overlong forms) without a NUL. In utf8.c. */
 bool mr_utf8_valid(mr_slice text);
 
 #endif
