@@ -197,9 +197,42 @@ static void read_sink_option(mr_document *doc, const char *path, const char *nam
     free(list);
 }
 
+/* What the planner sets for each dataset: a tenant does not choose where on this machine its store lies. */
+static const char *const planned_options[] = {"store.dir", "key.space"};
+
+static void check_sink_options(mr_document *doc, mr_document_at at, const mr_option *table, const char *name,
+                               const mr_props *options)
+{
+    mr_props *whole;
+    if (mr_props_open(&whole) != MR_OK) {
+        mr_document_out_of_memory(doc);
+        return;
+    }
+    for (size_t i = 0; i < mr_props_count(options); i++) {
+        const char *key, *value;
+        mr_props_at(options, i, &key, &value);
+        if (mr_props_set(whole, key, value) != MR_OK)
+            mr_document_out_of_memory(doc);
+    }
+    for (size_t i = 0; i < COUNT(planned_options); i++) {
+        if (mr_props_get(options, planned_options[i]) != NULL)
+            mr_document_refuse(doc, mr_document_path(doc, at, planned_options[i]),
+                               "is set by Millrace; remove it");
+        if (mr_props_set(whole, planned_options[i], "planned") != MR_OK)
+            mr_document_out_of_memory(doc);
+    }
+    char who[160];
+    snprintf(who, sizeof who, "%.80s: sink %.63s", doc->name, name);
+    mr_error problem;
+    const mr_option *const tables[] = {table, NULL};
+    if (doc->failed == MR_OK && mr_options_check(tables, whole, who, &problem) != MR_OK)
+        doc->failed = mr_fail(doc->error, MR_EINVALID, "%s", problem.text);
+    mr_props_close(&whole);
+}
+
 static void read_sink(mr_document *doc, json_t *object, size_t index, mr_agreement_sink *sink)
 {
-    char prefix[40], who[160];
+    char prefix[40];
     snprintf(prefix, sizeof prefix, "sinks[%zu].", index);
     if (!json_is_object(object)) {
         prefix[strlen(prefix) - 1] = '\0';
@@ -227,11 +260,7 @@ static void read_sink(mr_document *doc, json_t *object, size_t index, mr_agreeme
         if (strcmp(name, "name") != 0 && strcmp(name, "class") != 0)
             read_sink_option(doc, mr_document_path(doc, at, name), name, value, sink->options);
     }
-    mr_error problem;
-    const mr_option *const tables[] = {table, NULL};
-    snprintf(who, sizeof who, "%.80s: sink %.63s", doc->name, sink->name);
-    if (doc->failed == MR_OK && mr_options_check(tables, sink->options, who, &problem) != MR_OK)
-        doc->failed = mr_fail(doc->error, MR_EINVALID, "%s", problem.text);
+    check_sink_options(doc, at, table, sink->name, sink->options);
 }
 
 static mr_agreement_sink *alloc_sinks(mr_document *doc, mr_agreement *agreement, size_t count)
