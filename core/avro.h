@@ -27,7 +27,8 @@ mr_err mr_avro_decoder_open(const mr_schema *writer, const mr_schema *reader, mr
                             mr_error *ret_error);
 void mr_avro_decoder_close(mr_avro_decoder **decoder);
 /* `body` is without the wire header. Values of bytes and strings point into `body`. Hostile input: MR_EINVALID
- * with class MR_DATA, field named; trailing bytes and invalid UTF-8 are refused. */
+ * with class MR_DATA, field named; trailing bytes and invalid UTF-8 are refused; what ret_row holds then is not
+ * defined. */
 mr_err mr_avro_decode(mr_avro_decoder *decoder, mr_slice body, mr_value *ret_row, mr_error *ret_error);
 
 /* Splits a message of the wire format. MR_EINVALID, class MR_DATA. */

@@ -1,8 +1,12 @@
 /* csv.h - rows of a CSV file, as in RFC 4180 and as real files hold them.
  *
  * Beyond the RFC: a UTF-8 BOM at the start; LF, CRLF; another delimiter or quote; quotes inside a field that is
- * not quoted are kept as they are. Every row is one of: complete, or not readable with a reason; a row that
- * cannot be read ends at the next line end outside quotes, else at the bound, so reading always goes on.
+ * not quoted are kept as they are, and so is a CR that no LF or end of the file follows. Every row is one of:
+ * complete, or not readable with a reason. Reading always goes on behind a row that cannot be read:
+ * - a quote that is not closed (or is followed by text) spoils its line only: the row ends at the first line end
+ *   behind the quote, so that what follows is read;
+ * - a row longer than max_row_bytes ends at its line end.
+ * What a row is depends on its own bytes only: reading that starts again at a row's byte_end gives the same rows.
  * Memory is bounded by max_row_bytes. Thread: one.
  */
 #ifndef MR_CORE_CSV_H
@@ -15,9 +19,9 @@
 typedef struct mr_csv mr_csv;
 
 typedef struct mr_csv_dialect {
-    char delimiter;       /* default ',' */
-    char quote;           /* default '"'; '\0': no quoting */
-    size_t max_row_bytes; /* a longer row is not readable; default 1 MiB */
+    char delimiter;       /* '\0': ',' */
+    char quote;           /* usually '"'; '\0': no quoting */
+    size_t max_row_bytes; /* without the line end; a longer row is not readable; 0: 1 MiB; at most 1 GiB */
 } mr_csv_dialect;
 
 /* Fills up to `size` bytes; 0 is the end of the file, -1 an error in errno. Called only from mr_csv_next. */
@@ -39,6 +43,7 @@ typedef struct mr_csv_row {
     int64_t byte_end;      /* one past the line end */
 } mr_csv_row;
 
+/* MR_EINVALID when delimiter and quote are equal or a line end, or the bound is too large. */
 mr_err mr_csv_open(const mr_csv_dialect *dialect, mr_csv_read read, void *read_arg, mr_csv **ret_csv,
                    mr_error *ret_error);
 void mr_csv_close(mr_csv **csv);
@@ -49,7 +54,7 @@ void mr_csv_start_at(mr_csv *csv, int64_t byte, int64_t line);
 
 /* The next row: *ret_row is valid until the next call, *ret_end is true and there is no row at the end of the file.
  * Fields are unescaped in place; `raw` stays as read (an escaped field is copied aside). An empty line is no row.
- * Fails only on a read error or short memory. */
+ * Fails only on a read error or short memory; then only start_at and close may follow. */
 mr_err mr_csv_next(mr_csv *csv, mr_csv_row *ret_row, bool *ret_end, mr_error *ret_error);
 
 #endif
