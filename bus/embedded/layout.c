@@ -1,0 +1,223 @@
+/* layout.c - makes the tenant's file, durably, and checks that it is this tenant's.
+ *
+ * Two processes may come at once: the first one in makes the file, under a flock on the bell file (a lock on
+ * the database itself would be lost whenever SQLite closes it).
+ */
+#include "bus/embedded/embedded.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { FORMAT = 1, CONTROL_CACHE_KIB = 256 };
+
+static const char file_settings[] = "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL";
+
+static const char tables[] =
+    "CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE topics (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, partitions INTEGER NOT NULL,"
+    " first_log INTEGER NOT NULL);"
+    "CREATE TABLE logs (id INTEGER PRIMARY KEY, topic INTEGER NOT NULL, partition INTEGER NOT NULL,"
+    " end_offset INTEGER NOT NULL DEFAULT 0, removed_below INTEGER NOT NULL DEFAULT 0);"
+    "CREATE TABLE batches (id INTEGER PRIMARY KEY, span INTEGER NOT NULL, newest_ms INTEGER NOT NULL,"
+    " data BLOB NOT NULL);"
+    "CREATE TABLE tasks (connector TEXT NOT NULL, task INTEGER NOT NULL, epoch INTEGER NOT NULL,"
+    " commits INTEGER NOT NULL, PRIMARY KEY (connector, task)) WITHOUT ROWID;"
+    "CREATE TABLE positions (connector TEXT NOT NULL, key BLOB NOT NULL, value BLOB NOT NULL,"
+    " PRIMARY KEY (connector, key)) WITHOUT ROWID;"
+    "CREATE TABLE sinks (log INTEGER NOT NULL, connector TEXT NOT NULL, next_offset INTEGER NOT NULL,"
+    " metadata BLOB NOT NULL, PRIMARY KEY (log, connector)) WITHOUT ROWID;";
+
+static mr_err sync_folder(const char *path, mr_error *ret_error)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return mr_fail_errno(ret_error, errno, "bus folder %s: cannot be opened", path);
+    int rc = fsync(fd);
+    int errnum = errno;
+    close(fd);
+    return rc == 0 ? MR_OK : mr_fail_errno(ret_error, errnum, "bus folder %s: cannot be made durable", path);
+}
+
+static mr_err folder_of(const char *path, char **ret_folder, mr_error *ret_error)
+{
+    const char *slash = strrchr(path, '/');
+    size_t size = slash == path ? 1 : (size_t)(slash - path);
+    char *folder = slash == NULL ? strdup(".") : strndup(path, size);
+    if (folder == NULL)
+        return mr_fail(ret_error, MR_ENOMEM, "%s: memory is short", path);
+    *ret_folder = folder;
+    return MR_OK;
+}
+
+static mr_err ensure_folder(const char *folder, mr_error *ret_error)
+{
+    char *parent;
+    if (mkdir(folder, 0700) != 0)
+        return errno == EEXIST
+                   ? MR_OK
+                   : mr_fail_errno(ret_error, errno, "bus folder %s: cannot be made, check bus.dir", folder);
+    mr_err err = folder_of(folder, &parent, ret_error);
+    if (err != MR_OK)
+        return err;
+    err = sync_folder(parent, ret_error);
+    free(parent);
+    return err;
+}
+
+static mr_err lock_bell(const embedded_bus *bus, int *ret_fd, mr_error *ret_error)
+{
+    int64_t deadline = embedded_now_ms() + bus->lock_timeout_ms;
+    int fd = open(bus->bell_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd < 0)
+        return mr_fail_errno(ret_error, errno, "%s: cannot be opened", bus->bell_path);
+    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        struct timespec pause = {.tv_nsec = 1000000};
+        if (errno != EWOULDBLOCK || embedded_now_ms() >= deadline) {
+            close(fd);
+            return mr_fail(ret_error, MR_EUNAVAILABLE, "%s: another process has held its lock for %lld ms",
+                           bus->bell_path, (long long)bus->lock_timeout_ms);
+        }
+        nanosleep(&pause, NULL);
+    }
+    *ret_fd = fd;
+    return MR_OK;
+}
+
+/* Made here and not by SQLite for its mode. Only a file that nobody has open yet is opened and closed:
+ * closing a descriptor of a database drops the locks SQLite holds on it. */
+static mr_err ensure_file(const char *path, const char *folder, mr_error *ret_error)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno == EEXIST ? MR_OK : mr_fail_errno(ret_error, errno, "bus file %s: cannot be made", path);
+    close(fd);
+    return sync_folder(folder, ret_error);
+}
+
+static mr_err read_meta(embedded_db *db, const char *name, char **ret_value, mr_error *ret_error)
+{
+    sqlite3_stmt *select = NULL;
+    bool found = false;
+    char *value = NULL;
+    mr_err err = embedded_db_prepare(db, "SELECT value FROM meta WHERE name=?", &select, ret_error);
+    if (err != MR_OK)
+        return err;
+    (void)sqlite3_bind_text(select, 1, name, -1, SQLITE_STATIC);
+    err = embedded_db_next(db, select, &found, "cannot be read", ret_error);
+    if (err == MR_OK) {
+        const char *text = found ? (const char *)sqlite3_column_text(select, 0) : NULL;
+        value = strdup(text != NULL ? text : "");
+        if (value == NULL)
+            err = mr_fail(ret_error, MR_ENOMEM, "bus file %s: memory is short", db->path);
+    }
+    (void)sqlite3_finalize(select);
+    if (err == MR_OK)
+        *ret_value = value;
+    return err;
+}
+
+static mr_err check_owner(embedded_bus *bus, const char *tenant_uid, mr_error *ret_error)
+{
+    embedded_db *db = &bus->db;
+    char *format = NULL, *tenant = NULL, *uid = NULL;
+    mr_err err = read_meta(db, "format", &format, ret_error);
+    if (err == MR_OK)
+        err = read_meta(db, "tenant", &tenant, ret_error);
+    if (err == MR_OK)
+        err = read_meta(db, "tenant_uid", &uid, ret_error);
+    if (err == MR_OK && strtol(format, NULL, 10) != FORMAT)
+        err = mr_fail(ret_error, MR_EREFUSED, "bus file %s: its format is %.20s, this version reads %d",
+                      bus->path, format, FORMAT);
+    else if (err == MR_OK && (strcmp(tenant, bus->tenant) != 0 || strcmp(uid, tenant_uid) != 0))
+        err = mr_fail(
+            ret_error, MR_EREFUSED,
+            "bus file %s: it belongs to tenant %.63s with uid %.64s, not to %s with uid %.64s; a tenant that "
+            "was deleted and made again needs its former file moved away",
+            bus->path, tenant, uid, bus->tenant, tenant_uid);
+    free(format);
+    free(tenant);
+    free(uid);
+    return err;
+}
+
+static mr_err insert_meta(embedded_bus *bus, const char *tenant_uid, mr_error *ret_error)
+{
+    embedded_db *db = &bus->db;
+    sqlite3_stmt *insert = NULL;
+    mr_err err = embedded_db_prepare(
+        db, "INSERT INTO meta VALUES ('format', ?), ('tenant', ?), ('tenant_uid', ?)", &insert, ret_error);
+    if (err != MR_OK)
+        return err;
+    (void)sqlite3_bind_int(insert, 1, FORMAT);
+    (void)sqlite3_bind_text(insert, 2, bus->tenant, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(insert, 3, tenant_uid, -1, SQLITE_STATIC);
+    err = embedded_db_run(db, insert, "cannot be written", ret_error);
+    (void)sqlite3_finalize(insert);
+    return err;
+}
+
+static mr_err create_tables(embedded_bus *bus, const char *tenant_uid, mr_error *ret_error)
+{
+    embedded_db *db = &bus->db;
+    mr_err err = embedded_db_execute(db, file_settings, "cannot be set up", ret_error);
+    if (err == MR_OK)
+        err = embedded_db_begin(db, ret_error);
+    if (err != MR_OK)
+        return err;
+    err = embedded_db_execute(db, tables, "cannot be set up", ret_error);
+    if (err == MR_OK)
+        err = insert_meta(bus, tenant_uid, ret_error);
+    if (err == MR_OK)
+        return embedded_db_commit(db, ret_error);
+    embedded_db_rollback(db);
+    return err;
+}
+
+static mr_err has_tables(embedded_db *db, bool *ret_has, mr_error *ret_error)
+{
+    sqlite3_stmt *select = NULL;
+    mr_err err = embedded_db_prepare(db, "SELECT 1 FROM sqlite_schema WHERE name='meta'", &select, ret_error);
+    if (err == MR_OK)
+        err = embedded_db_next(db, select, ret_has, "cannot be read", ret_error);
+    (void)sqlite3_finalize(select);
+    return err;
+}
+
+static mr_err ensure_tables(embedded_bus *bus, const char *tenant_uid, mr_error *ret_error)
+{
+    bool has = false;
+    mr_err err = embedded_db_open(&bus->db, bus->path, bus->lock_timeout_ms, CONTROL_CACHE_KIB, ret_error);
+    if (err == MR_OK)
+        err = has_tables(&bus->db, &has, ret_error);
+    if (err == MR_OK && !has)
+        err = create_tables(bus, tenant_uid, ret_error);
+    if (err == MR_OK)
+        err = check_owner(bus, tenant_uid, ret_error);
+    return err;
+}
+
+mr_err embedded_layout_open(embedded_bus *bus, const char *tenant_uid, mr_error *ret_error)
+{
+    char *folder;
+    int bell = -1;
+    mr_err err = folder_of(bus->path, &folder, ret_error);
+    if (err != MR_OK)
+        return err;
+    err = ensure_folder(folder, ret_error);
+    if (err == MR_OK)
+        err = lock_bell(bus, &bell, ret_error);
+    if (err == MR_OK)
+        err = ensure_file(bus->path, folder, ret_error);
+    if (err == MR_OK)
+        err = ensure_tables(bus, tenant_uid, ret_error);
+    if (bell >= 0)
+        close(bell); /* frees the lock */
+    free(folder);
+    return err;
+}
