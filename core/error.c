@@ -45,6 +45,18 @@ mr_err mr_fail(mr_error *ret_error, mr_err code, const char *format, ...)
     return code;
 }
 
+/* Puts ": cause" behind the first `used` bytes, as far as there is room. */
+static void put_cause(mr_error *error, int used, const char *cause)
+{
+    size_t at = used < 0 ? 0 : (size_t)used;
+    for (const char *c = ": "; *c != '\0' && at < sizeof error->text - 1; c++)
+        error->text[at++] = *c;
+    for (; *cause != '\0' && at < sizeof error->text - 1; cause++)
+        error->text[at++] = *cause;
+    if (at < sizeof error->text)
+        error->text[at] = '\0';
+}
+
 static mr_err code_of_errno(int errnum)
 {
     switch (errnum) {
@@ -75,9 +87,7 @@ mr_err mr_fail_errno(mr_error *ret_error, int errnum, const char *format, ...)
         va_start(args, format);
         int used = vsnprintf(ret_error->text, sizeof ret_error->text, format, args);
         va_end(args);
-        if (used >= 0 && (size_t) used < sizeof ret_error->text)
-            snprintf(ret_error->text + used, sizeof ret_error->text - (size_t) used, ": %s",
-                     strerror_r(errnum, reason, sizeof reason));
+        put_cause(ret_error, used, strerror_r(errnum, reason, sizeof reason));
     }
     return code;
 }
@@ -91,8 +101,7 @@ mr_err mr_wrap(mr_error *ret_error, mr_err code, const char *format, ...)
         va_start(args, format);
         int used = vsnprintf(ret_error->text, sizeof ret_error->text, format, args);
         va_end(args);
-        if (used >= 0 && (size_t) used < sizeof ret_error->text)
-            snprintf(ret_error->text + used, sizeof ret_error->text - (size_t) used, ": %s", cause);
+        put_cause(ret_error, used, cause);
     }
     return code;
 }
