@@ -20,6 +20,19 @@ static mr_arena_chunk *chunk_open(size_t capacity)
     return chunk;
 }
 
+/* A chunk for one large thing goes to the front: the current one, and the kept ones behind it, are filled on. */
+static mr_arena_chunk *large_chunk(mr_arena *arena, size_t size)
+{
+    mr_arena_chunk *fresh = chunk_open(size);
+    if (fresh == NULL)
+        return NULL;
+    fresh->next = arena->first;
+    arena->first = fresh;
+    if (arena->current == NULL)
+        arena->current = fresh;
+    return fresh;
+}
+
 /* The next kept chunk with room, else a new one linked behind the current. */
 static mr_arena_chunk *chunk_with_room(mr_arena *arena, size_t size)
 {
@@ -28,7 +41,7 @@ static mr_arena_chunk *chunk_with_room(mr_arena *arena, size_t size)
         at = at->next;
     if (at != NULL && at->capacity - at->used >= size)
         return at;
-    mr_arena_chunk *fresh = chunk_open(size > CHUNK_BYTES ? size : CHUNK_BYTES);
+    mr_arena_chunk *fresh = chunk_open(CHUNK_BYTES);
     if (fresh == NULL)
         return NULL;
     if (at == NULL)
@@ -45,10 +58,12 @@ void *mr_arena_alloc(mr_arena *arena, size_t size)
     size = (size + ALIGNMENT - 1) & ~(size_t) (ALIGNMENT - 1);
     mr_arena_chunk *chunk = arena->current;
     if (chunk == NULL || chunk->capacity - chunk->used < size) {
-        chunk = chunk_with_room(arena, size);
+        bool large = size > CHUNK_BYTES;
+        chunk = large ? large_chunk(arena, size) : chunk_with_room(arena, size);
         if (chunk == NULL)
             return NULL;
-        arena->current = chunk;
+        if (!large)
+            arena->current = chunk;
     }
     void *memory = chunk->data + chunk->used;
     chunk->used += size;
