@@ -50,7 +50,8 @@ mr_err embedded_db_open(embedded_db *db, const char *path, int64_t lock_timeout_
         return err;
     }
     snprintf(settings, sizeof settings,
-             "PRAGMA synchronous=FULL; PRAGMA cache_size=-%d; PRAGMA journal_size_limit=16777216; "
+             "PRAGMA synchronous=FULL; PRAGMA cache_size=-%d; PRAGMA wal_autocheckpoint=512; PRAGMA "
+             "journal_size_limit=16777216; "
              "PRAGMA temp_store=MEMORY; PRAGMA trusted_schema=OFF",
              cache_kib);
     mr_err err = embedded_db_execute(db, settings, "cannot be opened", ret_error);

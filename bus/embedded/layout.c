@@ -16,7 +16,8 @@
 
 enum { FORMAT = 1, CONTROL_CACHE_KIB = 256 };
 
-static const char file_settings[] = "PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL";
+static const char file_settings[] =
+    "PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL";
 
 static const char tables[] =
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;"
