@@ -1,0 +1,320 @@
+/* files_source.c - reads the files of one dataset in the manifest's order, row by row. A file that cannot be
+ * read at all (its header lacks a required column) is passed over, told once; a file that is not what the
+ * manifest says stops the source: it was changed after it had been sealed. */
+#include "connectors/files/files_source.h"
+
+#include "connectors/files/columns.h"
+#include "connectors/files/manifest.h"
+#include "connectors/files/open_below.h"
+#include "connectors/files/position.h"
+#include "connectors/option_tables.h"
+#include "core/csv.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BATCH_ROWS = 1000, BATCH_BYTES = 256 * 1024, MAX_RAW_BYTES = 64 * 1024 };
+
+typedef struct files_source {
+    bool opened; /* fds are valid numbers only then: the state comes zeroed */
+    files_manifest manifest;
+    csv_columns *columns;
+    mr_csv *csv;
+    bool has_header;
+    int root_fd;
+    int fd;               /* of the current file, or -1 */
+    int64_t unread_bytes; /* of the current file, by the manifest */
+    size_t current;       /* index in manifest.files; count: all read */
+    int64_t byte, line;   /* where the next row starts */
+} files_source;
+
+static ssize_t read_current(void *arg, char *data, size_t size)
+{
+    files_source *source = arg;
+    if (source->unread_bytes < (int64_t)size)
+        size = (size_t)source->unread_bytes;
+    if (size == 0)
+        return 0;
+    ssize_t got;
+    do {
+        got = read(source->fd, data, size);
+    } while (got < 0 && errno == EINTR);
+    if (got > 0)
+        source->unread_bytes -= got;
+    return got;
+}
+
+static mr_err open_csv(files_source *source, const mr_env *env, mr_error *ret_error)
+{
+    const mr_option *table = mr_files_source_options;
+    mr_csv_dialect dialect = {
+        .delimiter = mr_option_char(table, env->config, "csv.delimiter"),
+        .quote = mr_option_char(table, env->config, "csv.quote"),
+        .max_row_bytes = (size_t)mr_option_integer(table, env->config, "csv.max.row.bytes"),
+    };
+    source->has_header = mr_option_boolean(table, env->config, "csv.first.row.as.header");
+    mr_err err = columns_open(env->schema, mr_option_text(table, env->config, "csv.null.values"),
+                              &source->columns, ret_error);
+    if (err == MR_OK)
+        err = mr_csv_open(&dialect, read_current, source, &source->csv, ret_error);
+    return err;
+}
+
+/* Finds the file of the position: the first of the dataset's that is not before it. */
+static mr_err start_at(files_source *source, mr_slice position, mr_error *ret_error)
+{
+    const files_manifest *manifest = &source->manifest;
+    file_position at = {.line = 1};
+    if (position.data != NULL) {
+        mr_err err = position_parse(position, manifest->sha256, &at, ret_error);
+        if (err != MR_OK)
+            return err;
+    }
+    while (source->current < manifest->count && manifest->files[source->current].index < at.file)
+        source->current++;
+    bool found = source->current < manifest->count && manifest->files[source->current].index == at.file;
+    if (at.byte > 0 && (!found || at.byte > manifest->files[source->current].size_bytes))
+        return mr_fail(ret_error, MR_EINVALID, "position: file %zu has no byte %" PRId64 " of this dataset",
+                       at.file, at.byte);
+    source->byte = at.byte;
+    source->line = at.line;
+    return MR_OK;
+}
+
+static mr_err files_open(void *self, const mr_env *env, mr_slice position, mr_error *ret_error)
+{
+    files_source *source = self;
+    const mr_option *table = mr_files_source_options;
+    const char *root = mr_option_text(table, env->config, "files.root");
+    source->opened = true;
+    source->fd = -1;
+    source->root_fd = open(root, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (source->root_fd < 0)
+        return mr_fail_errno(ret_error, errno, "open files.root %s", root);
+    mr_err err =
+        manifest_load(&source->manifest, mr_option_text(table, env->config, "files.manifest"),
+                      mr_option_text(table, env->config, "files.manifest.sha256"), env->dataset, ret_error);
+    if (err == MR_OK)
+        err = open_csv(source, env, ret_error);
+    if (err == MR_OK)
+        err = start_at(source, position, ret_error);
+    return err;
+}
+
+static const manifest_file *current_file(const files_source *source)
+{
+    return &source->manifest.files[source->current];
+}
+
+static void next_file(files_source *source)
+{
+    if (source->fd >= 0)
+        close(source->fd);
+    source->fd = -1;
+    source->current++;
+    source->byte = 0;
+    source->line = 1;
+}
+
+/* The header is read again when a file is resumed. An empty file has none, and no rows. *ret_rejected is
+ * MR_OK, or why the file cannot be read at all. */
+static mr_err read_header(files_source *source, mr_err *ret_rejected, mr_error *ret_error)
+{
+    mr_csv_row header;
+    bool end = false;
+    mr_err err = mr_csv_next(source->csv, &header, &end, ret_error);
+    *ret_rejected = MR_OK;
+    if (err != MR_OK || end)
+        return err;
+    if (header.problem != NULL)
+        *ret_rejected = mr_fail(ret_error, MR_EINVALID, "the header cannot be read: %s", header.problem);
+    else
+        *ret_rejected = columns_from_header(source->columns, &header, ret_error);
+    if (source->byte < header.byte_end) {
+        source->byte = header.byte_end;
+        source->line = header.next_line;
+    }
+    return MR_OK;
+}
+
+static mr_err seek_current(files_source *source, mr_error *ret_error)
+{
+    if (lseek(source->fd, source->byte, SEEK_SET) < 0)
+        return mr_fail_errno(ret_error, errno, "seek");
+    source->unread_bytes = current_file(source)->size_bytes - source->byte;
+    mr_csv_start_at(source->csv, source->byte, source->line);
+    return MR_OK;
+}
+
+static mr_err open_current(files_source *source, mr_err *ret_rejected, mr_error *ret_error)
+{
+    const manifest_file *file = current_file(source);
+    bool resumed = source->byte > 0;
+    *ret_rejected = MR_OK;
+    mr_err err = open_below(source->root_fd, file->path, file->size_bytes, &source->fd, ret_error);
+    if (err != MR_OK)
+        return err;
+    (void)posix_fadvise(source->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
+    source->unread_bytes = file->size_bytes;
+    mr_csv_start_at(source->csv, 0, 1);
+    if (!source->has_header)
+        columns_without_header(source->columns);
+    else
+        err = read_header(source, ret_rejected, ret_error);
+    if (err == MR_OK && *ret_rejected == MR_OK && resumed)
+        err = seek_current(source, ret_error);
+    return err == MR_OK ? MR_OK : mr_wrap(ret_error, err, "%s", file->path);
+}
+
+/* A file that changed while it was read has rows that nobody sealed. */
+static mr_err check_unchanged(files_source *source, mr_error *ret_error)
+{
+    const manifest_file *file = current_file(source);
+    struct stat found;
+    if (fstat(source->fd, &found) != 0)
+        return mr_fail_errno(ret_error, errno, "stat %s", file->path);
+    if (source->unread_bytes != 0 || found.st_size != file->size_bytes)
+        return mr_fail(ret_error, MR_EDATALOSS,
+                       "%s: changed while it was read: it had %" PRId64 " bytes, now %jd", file->path,
+                       file->size_bytes, (intmax_t)found.st_size);
+    return MR_OK;
+}
+
+static mr_err reject_row(mr_source_record *record, const mr_csv_row *row, const char *reason, mr_arena *arena,
+                         mr_error *ret_error)
+{
+    mr_slice raw = {row->raw.data, row->raw.size < MAX_RAW_BYTES ? row->raw.size : MAX_RAW_BYTES};
+    record->values = NULL;
+    record->reason = mr_arena_copy(arena, mr_slice_of(reason)).data;
+    record->raw = mr_arena_copy(arena, raw);
+    if (record->reason == NULL || record->raw.data == NULL)
+        return mr_fail(ret_error, MR_ENOMEM, "no memory for a rejected row");
+    return MR_OK;
+}
+
+static mr_err add_row(files_source *source, const mr_csv_row *row, mr_source_batch *batch,
+                      mr_error *ret_error)
+{
+    mr_source_record *record = &batch->records[batch->count];
+    mr_error why;
+    *record = (mr_source_record){.file = current_file(source)->name,
+                                 .line = row->line,
+                                 .byte_first = row->byte_first,
+                                 .byte_end = row->byte_end};
+    mr_err err = MR_OK;
+    if (row->problem != NULL) {
+        err = reject_row(record, row, row->problem, batch->arena, ret_error);
+    } else if (columns_convert(source->columns, row, batch->arena, &record->values, &why) != MR_OK) {
+        if (why.code == MR_ENOMEM)
+            return mr_fail(ret_error, MR_ENOMEM, "%s", why.text);
+        err = reject_row(record, row, why.text, batch->arena, ret_error);
+    }
+    if (err != MR_OK)
+        return err;
+    batch->count++;
+    batch->bytes += (uint64_t)(row->byte_end - source->byte);
+    source->byte = row->byte_end;
+    source->line = row->next_line;
+    return MR_OK;
+}
+
+/* Rows of the open file until it ends, which *ret_end tells, or the batch is full. */
+static mr_err read_rows(files_source *source, mr_source_batch *batch, bool *ret_end, mr_error *ret_error)
+{
+    *ret_end = false;
+    while (batch->count < BATCH_ROWS && batch->bytes < BATCH_BYTES) {
+        mr_csv_row row;
+        mr_err err = mr_csv_next(source->csv, &row, ret_end, ret_error);
+        if (err == MR_OK && *ret_end)
+            return check_unchanged(source, ret_error);
+        if (err == MR_OK)
+            err = add_row(source, &row, batch, ret_error);
+        if (err != MR_OK)
+            return mr_wrap(ret_error, err, "%s", current_file(source)->path);
+    }
+    return MR_OK;
+}
+
+static mr_err reject_file(files_source *source, mr_source_batch *batch, mr_error *error)
+{
+    mr_wrap(error, error->code, "file %s", current_file(source)->name);
+    batch->rejected_file_reason = mr_arena_copy(batch->arena, mr_slice_of(error->text)).data;
+    if (batch->rejected_file_reason == NULL)
+        return mr_fail(error, MR_ENOMEM, "no memory for a reason");
+    batch->rejected_files = 1;
+    next_file(source);
+    return MR_OK;
+}
+
+static mr_err fill(files_source *source, mr_source_batch *batch, mr_error *error)
+{
+    while (source->current < source->manifest.count && batch->rejected_files == 0 &&
+           batch->count < BATCH_ROWS && batch->bytes < BATCH_BYTES) {
+        mr_err rejected = MR_OK, err = MR_OK;
+        bool end;
+        if (source->fd < 0)
+            err = open_current(source, &rejected, error);
+        if (err == MR_OK && rejected != MR_OK) {
+            err = reject_file(source, batch, error);
+        } else if (err == MR_OK) {
+            err = read_rows(source, batch, &end, error);
+            if (err == MR_OK && end)
+                next_file(source);
+        }
+        if (err != MR_OK)
+            return err;
+    }
+    return MR_OK;
+}
+
+static mr_err files_poll(void *self, int timeout_ms, mr_source_batch *batch, mr_error *ret_error)
+{
+    (void)timeout_ms; /* files are there: nothing to wait for */
+    files_source *source = self;
+    mr_error error;
+    batch->records = mr_arena_alloc(batch->arena, BATCH_ROWS * sizeof *batch->records);
+    if (batch->records == NULL)
+        return mr_fail(ret_error, MR_ENOMEM, "no memory for a batch");
+    mr_err err = fill(source, batch, &error);
+    if (err != MR_OK) {
+        if (ret_error != NULL)
+            *ret_error = error;
+        return err;
+    }
+    bool end = source->current == source->manifest.count;
+    file_position at = {end ? source->manifest.total : current_file(source)->index, source->byte,
+                        source->line};
+    batch->position = position_format(&at, source->manifest.sha256, batch->arena);
+    if (batch->position.data == NULL)
+        return mr_fail(ret_error, MR_ENOMEM, "no memory for a position");
+    batch->end = end;
+    return MR_OK;
+}
+
+static void files_close(void *self)
+{
+    files_source *source = self;
+    mr_csv_close(&source->csv);
+    columns_close(&source->columns);
+    manifest_fini(&source->manifest);
+    if (!source->opened)
+        return;
+    if (source->fd >= 0)
+        close(source->fd);
+    if (source->root_fd >= 0)
+        close(source->root_fd);
+    source->fd = source->root_fd = -1;
+}
+
+const mr_source_class mr_files_source = {
+    .name = "files",
+    .options = mr_files_source_options,
+    .state_size = sizeof(files_source),
+    .open = files_open,
+    .poll = files_poll,
+    .close = files_close,
+};

@@ -1,0 +1,228 @@
+#include "connectors/sqlite/store.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { WAIT_STEP_MS = 5 };
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* SQLite calls it while another connection holds a lock that ours needs. Nothing tells when a lock is let go,
+ * so this looks again in short steps. */
+static int wait_for_lock(void *arg, int count)
+{
+    sqlite_store *store = arg;
+    if (count == 0)
+        store->waiting_since_ms = now_ms();
+    if (now_ms() - store->waiting_since_ms >= store->lock_timeout_ms)
+        return 0;
+    if (!mr_holder_evict(store->holder))
+        nanosleep(&(struct timespec){.tv_nsec = WAIT_STEP_MS * 1000000L}, NULL);
+    return 1;
+}
+
+mr_err store_fail(sqlite_store *store, int result, const char *doing, mr_error *ret_error)
+{
+    const char *text = store->db == NULL ? sqlite3_errstr(result) : sqlite3_errmsg(store->db);
+    int errnum = store->db == NULL ? 0 : sqlite3_system_errno(store->db);
+    mr_err code = MR_EIO;
+    switch (result & 0xff) {
+    case SQLITE_FULL:
+        code = MR_ENOSPC;
+        break;
+    case SQLITE_NOMEM:
+        code = MR_ENOMEM;
+        break;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return mr_fail(ret_error, MR_EUNAVAILABLE, "store %s: %s: another writer held its lock for %d ms",
+                       store->path, doing, store->lock_timeout_ms);
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        code = MR_EDATALOSS;
+        break;
+    case SQLITE_MISUSE:
+    case SQLITE_RANGE:
+        code = MR_EBUG;
+        break;
+    case SQLITE_IOERR:
+    case SQLITE_CANTOPEN:
+        if (errnum == ENOSPC || errnum == EDQUOT)
+            code = MR_ENOSPC;
+        break;
+    default:
+        break;
+    }
+    return mr_fail(ret_error, code, "store %s: %s: %s%s%s", store->path, doing, text, errnum != 0 ? ": " : "",
+                   errnum != 0 ? strerror(errnum) : "");
+}
+
+mr_err store_prepare(sqlite_store *store, const char *sql, sqlite3_stmt **ret_statement, mr_error *ret_error)
+{
+    int result = sqlite3_prepare_v3(store->db, sql, -1, SQLITE_PREPARE_PERSISTENT, ret_statement, NULL);
+    return result == SQLITE_OK ? MR_OK : store_fail(store, result, "prepare a statement", ret_error);
+}
+
+mr_err store_exec(sqlite_store *store, const char *sql, mr_error *ret_error)
+{
+    int result = sqlite3_exec(store->db, sql, NULL, NULL, NULL);
+    return result == SQLITE_OK ? MR_OK : store_fail(store, result, sql, ret_error);
+}
+
+mr_err store_quote(mr_buf *sql, const char *name)
+{
+    mr_err err = mr_buf_append(sql, "\"", 1);
+    for (; err == MR_OK && *name != '\0'; name++) {
+        err = mr_buf_append(sql, name, 1);
+        if (err == MR_OK && *name == '"')
+            err = mr_buf_append(sql, name, 1);
+    }
+    return err == MR_OK ? mr_buf_append(sql, "\"", 1) : err;
+}
+
+/* Makes the folder, and its name durable. */
+static mr_err make_folder(const char *parent, const char *path, mr_error *ret_error)
+{
+    if (mkdir(path, 0700) != 0 && errno != EEXIST)
+        return mr_fail_errno(ret_error, errno, "store: make the folder %s", path);
+    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return mr_fail_errno(ret_error, errno, "store: open the folder %s", parent);
+    int failed = fsync(fd) != 0 ? errno : 0;
+    close(fd);
+    return failed == 0 ? MR_OK : mr_fail_errno(ret_error, failed, "store: sync the folder %s", parent);
+}
+
+static mr_err make_folders(const char *dir, const char *tenant, mr_error *ret_error)
+{
+    char path[4096], parent[4096];
+    if (snprintf(path, sizeof path, "%s/%s", dir, tenant) >= (int)sizeof path)
+        return mr_fail(ret_error, MR_EINVALID, "store.dir %s: the path is too long", dir);
+    snprintf(parent, sizeof parent, "%s", dir);
+    mr_err err = make_folder(dirname(parent), dir, ret_error);
+    return err == MR_OK ? make_folder(dir, path, ret_error) : err;
+}
+
+/* The switch to WAL does not wait for a lock by itself. */
+static mr_err set_wal(sqlite_store *store, mr_error *ret_error)
+{
+    int result;
+    for (int i = 0;; i++) {
+        result = sqlite3_exec(store->db, "PRAGMA journal_mode = WAL", NULL, NULL, NULL);
+        if ((result & 0xff) != SQLITE_BUSY || !wait_for_lock(store, i))
+            break;
+    }
+    return result == SQLITE_OK ? MR_OK : store_fail(store, result, "switch to WAL", ret_error);
+}
+
+static mr_err configure(sqlite_store *store, const store_settings *settings, mr_error *ret_error)
+{
+    char sql[400];
+    int page_bytes = 4096;
+    sqlite3_busy_handler(store->db, wait_for_lock, store);
+    mr_err err = set_wal(store, ret_error);
+    if (err != MR_OK)
+        return err;
+    snprintf(sql, sizeof sql,
+             "PRAGMA synchronous = FULL; PRAGMA cache_size = -%" PRId64
+             "; PRAGMA wal_autocheckpoint = %" PRId64 ";"
+             "PRAGMA journal_size_limit = %" PRId64 "; PRAGMA temp_store = MEMORY",
+             settings->cache_bytes / 1024, settings->wal_bytes / page_bytes, settings->wal_bytes);
+    err = store_exec(store, sql, ret_error);
+    if (err == MR_OK)
+        err = store_prepare(store, "BEGIN IMMEDIATE", &store->begin, ret_error);
+    if (err == MR_OK)
+        err = store_prepare(store, "COMMIT", &store->commit, ret_error);
+    if (err == MR_OK)
+        err = store_prepare(store, "ROLLBACK", &store->rollback, ret_error);
+    return err;
+}
+
+mr_err store_open(sqlite_store *store, const char *dir, const char *tenant, const char *key_space,
+                  const char *identity, int64_t epoch, const store_settings *settings, mr_error *ret_error)
+{
+    mr_err err = make_folders(dir, tenant, ret_error);
+    if (err != MR_OK)
+        return err;
+    if (asprintf(&store->path, "%s/%s/%s.db", dir, tenant, key_space) < 0) {
+        store->path = NULL;
+        return mr_fail(ret_error, MR_ENOMEM, "no memory for a path");
+    }
+    store->lock_timeout_ms = settings->lock_timeout_ms;
+    err = mr_holder_open(store->path, identity, epoch, &store->holder, ret_error);
+    if (err != MR_OK)
+        return err;
+    /* One thread: SQLite's own locking of the connection would only cost. */
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    int result = sqlite3_open_v2(store->path, &store->db, flags, NULL);
+    return result == SQLITE_OK ? configure(store, settings, ret_error)
+                               : store_fail(store, result, "open", ret_error);
+}
+
+void store_close(sqlite_store *store)
+{
+    store_rollback(store);
+    sqlite3_finalize(store->begin);
+    sqlite3_finalize(store->commit);
+    sqlite3_finalize(store->rollback);
+    sqlite3_close(store->db);
+    mr_holder_close(&store->holder);
+    free(store->path);
+    *store = (sqlite_store){0};
+}
+
+static int run(sqlite3_stmt *statement)
+{
+    int result = sqlite3_step(statement);
+    sqlite3_reset(statement);
+    return result == SQLITE_DONE ? SQLITE_OK : result;
+}
+
+mr_err store_begin(sqlite_store *store, mr_error *ret_error)
+{
+    int result = run(store->begin);
+    if (result != SQLITE_OK)
+        return store_fail(store, result, "begin", ret_error);
+    mr_holder_enter(store->holder);
+    store->in_transaction = true;
+    return MR_OK;
+}
+
+/* The mark in the holder file stays during COMMIT, where most of the time under the lock is spent, and after
+ * it: what it may cause then is the end of an older epoch, which a newer one that writes has fenced anyway.
+ */
+mr_err store_commit(sqlite_store *store, mr_error *ret_error)
+{
+    int result = run(store->commit);
+    if (result == SQLITE_OK) {
+        store->in_transaction = false;
+        return MR_OK;
+    }
+    mr_err err = store_fail(store, result, "commit", ret_error);
+    store_rollback(store);
+    if (err == MR_EIO) /* the log may hold the whole transaction, and the next one to open it would find it */
+        return mr_fail(ret_error, MR_EUNKNOWN, "store %s: the disk failed in a commit", store->path);
+    return err;
+}
+
+void store_rollback(sqlite_store *store)
+{
+    if (!store->in_transaction)
+        return;
+    mr_holder_leave(store->holder);
+    if (sqlite3_get_autocommit(store->db) == 0)
+        (void)run(store->rollback);
+    store->in_transaction = false;
+}
