@@ -1,0 +1,41 @@
+/* cron.h - when a schedule is due: five cron fields, in UTC. Pure: no clock, no memory, no locks; thread:
+ * any.
+ *
+ * Source of the form: crontab(5) of vixie cron, as Kubernetes CronJob users know it:
+ *
+ *     minute 0-59 | hour 0-23 | day of month 1-31 | month 1-12 | day of week 0-7 (Sunday is 0 and 7)
+ *
+ * A field is a list (a,b) of `*`, a number, a range a-b, each of them with a step (`*` or a-b or a, then /n;
+ * a/n runs from a to the field's end). A time matches when minute, hour and month match and the day does.
+ * Where both day fields are restricted, one of them is enough; a day field that begins with `*` counts as not
+ * restricted, then both must match.
+ */
+#ifndef MR_COORDINATOR_CRON_H
+#define MR_COORDINATOR_CRON_H
+
+#include "core/error.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Bit n stands for the value n. Copied by value; read it through the functions below only. */
+typedef struct mr_cron {
+    uint64_t minutes;
+    uint32_t hours;
+    uint32_t days; /* of the month */
+    uint32_t months;
+    uint32_t weekdays; /* 0-6, 0 is Sunday */
+    bool either_day;   /* both day fields are restricted: one of them is enough */
+} mr_cron;
+
+/* MR_EINVALID names field, column (from 1) and the text, and what would be right. */
+mr_err mr_cron_parse(const char *text, mr_cron *ret_cron, mr_error *ret_error);
+
+/* The first matching time after `after`, in seconds since 1970 UTC (always the start of a minute); -1 when
+ * there is none (February 30), which costs up to a millisecond to find out. */
+int64_t mr_cron_next(const mr_cron *cron, int64_t after);
+
+/* The last matching time within (after, until], or -1. */
+int64_t mr_cron_latest(const mr_cron *cron, int64_t after, int64_t until);
+
+#endif
