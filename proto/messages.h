@@ -25,6 +25,10 @@ enum {
     MR_PROPERTIES_MAX = 1000, /* of one assignment */
 };
 
+/* How Reply.refused begins when another incarnation has taken this one's place: its tasks must end at once.
+ */
+#define MR_REFUSED_REPLACED "incarnation replaced"
+
 /* Appends the packed message to `out`. MR_ETOOLARGE beyond MR_RPC_MAX_BYTES (request, reply) or
  * MR_PACKET_MAX_BYTES (the packets between worker and task), MR_ENOMEM. The caller sets `protocol`. */
 mr_err mr_request_pack(const Mr__Proto__Request *request, mr_buf *out, mr_error *ret_error);

@@ -1,0 +1,238 @@
+#include "worker/config.h"
+
+#include "proto/ids.h"
+#include "worker/host.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* clang-format off */
+const mr_option worker_options[] = {
+    { .name = "name", .type = MR_OPTION_TEXT,
+      .help = "Name of this worker, unique in the cluster (default: the host's name)." },
+    { .name = "coordinator", .type = MR_OPTION_TEXT, .required = true,
+      .help = "Where the coordinator listens: ipc:///PATH/rpc.sock, or tcp://127.0.0.1:PORT." },
+    { .name = "staging.dir", .type = MR_OPTION_TEXT, .required = true,
+      .help = "Staging folder that coordinator and workers share." },
+    { .name = "state.dir", .type = MR_OPTION_TEXT, .required = true,
+      .help = "Folder of this worker alone; it remembers its tasks there." },
+    { .name = "task.binary", .type = MR_OPTION_TEXT,
+      .help = "The program that runs a task (default: millrace-task beside this program or in ../task)." },
+    { .name = "capacity.cpu", .type = MR_OPTION_INTEGER, .default_value = "0", .minimum = 0, .maximum = 1000000,
+      .help = "Processor time to give to tasks, in thousandths of a processor (0: all of this machine)." },
+    { .name = "capacity.memory", .type = MR_OPTION_INTEGER, .default_value = "0", .minimum = 0, .maximum = INT64_MAX,
+      .help = "Memory to give to tasks, in bytes (0: all of this machine)." },
+    { .name = "insecure", .type = MR_OPTION_BOOLEAN, .default_value = "false",
+      .help = "Allow a coordinator that is not on this machine: nothing is encrypted, nobody is authenticated." },
+    { .name = "log.format", .type = MR_OPTION_TEXT, .default_value = "logfmt",
+      .help = "Format of the log on standard error: logfmt or json." },
+    { .name = "log.level", .type = MR_OPTION_TEXT, .default_value = "info",
+      .help = "Least important level that is logged: debug, info, warn, error." },
+    { .name = NULL },
+};
+/* clang-format on */
+
+static void print_help(void)
+{
+    printf("Usage: millrace-worker --config FILE [--OPTION VALUE]...\n\n"
+           "Runs the tasks that the coordinator gives to this machine, one process each.\n"
+           "FILE holds OPTION=VALUE lines; options of the command line win.\n\n"
+           "  millrace-worker --config /etc/millrace/worker.properties\n"
+           "  millrace-worker --coordinator ipc:///var/lib/millrace/rpc.sock \\\n"
+           "      --staging.dir /var/lib/millrace/staging --state.dir /var/lib/millrace/worker\n\n");
+    mr_options_print(worker_options, false, stdout);
+}
+
+static const mr_option *find_option(const char *name, size_t size)
+{
+    for (const mr_option *option = worker_options; option->name != NULL; option++)
+        if (strlen(option->name) == size && memcmp(option->name, name, size) == 0)
+            return option;
+    return NULL;
+}
+
+/* --NAME VALUE or --NAME=VALUE; a boolean alone is true. Moves *index past what it took. */
+static mr_err take_argument(mr_props *props, int argc, char **argv, int *index, mr_error *ret_error)
+{
+    const char *argument = argv[*index];
+    if (strncmp(argument, "--", 2) != 0)
+        return mr_fail(ret_error, MR_EINVALID, "\"%s\" is not an option; see --help", argument);
+    const char *name = argument + 2;
+    const char *value = strchr(name, '=');
+    size_t size = value == NULL ? strlen(name) : (size_t)(value - name);
+    const mr_option *option = find_option(name, size);
+    if (option == NULL)
+        return mr_fail(ret_error, MR_EINVALID, "unknown option %s; see --help", argument);
+    if (value != NULL)
+        value++;
+    else if (option->type == MR_OPTION_BOOLEAN)
+        value = "true";
+    else if (*index + 1 < argc)
+        value = argv[++*index];
+    else
+        return mr_fail(ret_error, MR_EINVALID, "%s needs a value", argument);
+    ++*index;
+    return mr_props_set(props, option->name, value) == MR_OK ? MR_OK
+                                                             : mr_fail(ret_error, MR_ENOMEM, "no memory");
+}
+
+static mr_err load_file(mr_props *props, int argc, char **argv, mr_error *ret_error)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--config") == 0 && i + 1 == argc)
+            return mr_fail(ret_error, MR_EINVALID, "--config needs the path of a file");
+        if (strcmp(argv[i], "--config") == 0)
+            return mr_props_load(props, argv[i + 1], ret_error);
+    }
+    return MR_OK;
+}
+
+static mr_err load_arguments(mr_props *props, int argc, char **argv, mr_error *ret_error)
+{
+    mr_err err = MR_OK;
+    for (int i = 1; err == MR_OK && i < argc;) {
+        if (strcmp(argv[i], "--config") == 0)
+            i += 2;
+        else
+            err = take_argument(props, argc, argv, &i, ret_error);
+    }
+    return err;
+}
+
+static bool is_local(const char *url)
+{
+    static const char *const local[] = {"ipc:///", "tcp://127.", "tcp://localhost:", "tcp://[::1]:"};
+    for (size_t i = 0; i < sizeof local / sizeof *local; i++)
+        if (strncmp(url, local[i], strlen(local[i])) == 0)
+            return true;
+    return false;
+}
+
+static mr_err check_coordinator(const char *url, bool insecure, mr_error *ret_error)
+{
+    if (strncmp(url, "ipc://", 6) != 0 && strncmp(url, "tcp://", 6) != 0)
+        return mr_fail(ret_error, MR_EINVALID, "coordinator=%s: must be ipc:///PATH or tcp://127.0.0.1:PORT",
+                       url);
+    if (insecure || is_local(url))
+        return MR_OK;
+    return mr_fail(
+        ret_error, MR_EINVALID,
+        "coordinator=%s is not on this machine, and nothing protects the connection yet; insecure=true "
+        "allows it",
+        url);
+}
+
+static mr_err set_default(mr_props *props, const char *key, const char *value, mr_error *ret_error)
+{
+    return mr_props_set(props, key, value) == MR_OK ? MR_OK : mr_fail(ret_error, MR_ENOMEM, "no memory");
+}
+
+static mr_err set_default_name(mr_props *props, mr_error *ret_error)
+{
+    char host[HOST_NAME_MAX + 1];
+    if (gethostname(host, sizeof host) != 0)
+        return mr_fail_errno(ret_error, errno, "name of the host");
+    host[sizeof host - 1] = '\0';
+    return set_default(props, "name", host, ret_error);
+}
+
+/* millrace-task as it is installed, beside this program, or as it is built. */
+static mr_err set_default_task_binary(mr_props *props, mr_error *ret_error)
+{
+    char here[PATH_MAX], path[PATH_MAX + 32];
+    ssize_t size = readlink("/proc/self/exe", here, sizeof here - 1);
+    if (size < 0)
+        return mr_fail_errno(ret_error, errno, "/proc/self/exe");
+    here[size] = '\0';
+    *strrchr(here, '/') = '\0';
+    snprintf(path, sizeof path, "%s/millrace-task", here);
+    if (access(path, X_OK) != 0)
+        snprintf(path, sizeof path, "%s/../task/millrace-task", here);
+    if (access(path, X_OK) != 0)
+        return mr_fail(ret_error, MR_EINVALID,
+                       "millrace-task is neither in %s nor in %s/../task: give task.binary", here, here);
+    return set_default(props, "task.binary", path, ret_error);
+}
+
+static mr_err interpret(worker_config *c, mr_error *ret_error)
+{
+    const mr_option *table = worker_options;
+    mr_err err = MR_OK;
+    if (mr_props_get(c->props, "name") == NULL)
+        err = set_default_name(c->props, ret_error);
+    if (err == MR_OK && mr_props_get(c->props, "task.binary") == NULL)
+        err = set_default_task_binary(c->props, ret_error);
+    if (err != MR_OK)
+        return err;
+    int64_t cpu_millis = mr_option_integer(table, c->props, "capacity.cpu");
+    int64_t memory_bytes = mr_option_integer(table, c->props, "capacity.memory");
+    c->cpu_millis = cpu_millis == 0 ? host_cpu_millis() : (uint32_t)cpu_millis;
+    c->memory_bytes = memory_bytes == 0 ? host_memory_bytes() : (uint64_t)memory_bytes;
+    c->name = mr_option_text(table, c->props, "name");
+    c->coordinator = mr_option_text(table, c->props, "coordinator");
+    c->staging_dir = mr_option_text(table, c->props, "staging.dir");
+    c->state_dir = mr_option_text(table, c->props, "state.dir");
+    c->task_binary = mr_option_text(table, c->props, "task.binary");
+    c->log_format = mr_option_text(table, c->props, "log.format");
+    c->log_level = mr_option_text(table, c->props, "log.level");
+    if (!mr_name_valid(c->name))
+        return mr_fail(ret_error, MR_EINVALID,
+                       "name=%s: must be printable ASCII without blanks, at most %d characters", c->name,
+                       MR_NAME_MAX);
+    return check_coordinator(c->coordinator, mr_option_boolean(table, c->props, "insecure"), ret_error);
+}
+
+static bool answer_question(int argc, char **argv)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0) {
+            print_help();
+            return true;
+        }
+        if (strcmp(argv[i], "--version") == 0) {
+            printf("millrace-worker %s\n", MR_VERSION);
+            return true;
+        }
+    }
+    return false;
+}
+
+mr_err config_open(int argc, char **argv, worker_config **ret_config, bool *ret_help, mr_error *ret_error)
+{
+    if (answer_question(argc, argv)) {
+        *ret_help = true;
+        return MR_OK;
+    }
+    worker_config *c = calloc(1, sizeof *c);
+    if (c == NULL || mr_props_open(&c->props) != MR_OK) {
+        free(c);
+        return mr_fail(ret_error, MR_ENOMEM, "no memory");
+    }
+    mr_err err = load_file(c->props, argc, argv, ret_error);
+    if (err == MR_OK)
+        err = load_arguments(c->props, argc, argv, ret_error);
+    if (err == MR_OK)
+        err = mr_options_check((const mr_option *const[]){worker_options, NULL}, c->props, "millrace-worker",
+                               ret_error);
+    if (err == MR_OK)
+        err = interpret(c, ret_error);
+    if (err != MR_OK) {
+        config_close(&c);
+        return err;
+    }
+    *ret_config = c;
+    *ret_help = false;
+    return MR_OK;
+}
+
+void config_close(worker_config **c)
+{
+    if (*c == NULL)
+        return;
+    mr_props_close(&(*c)->props);
+    free(*c);
+    *c = NULL;
+}
