@@ -45,8 +45,12 @@ static void read_schedule(mr_document *doc, mr_document_at root, mr_agreement *a
     agreement->schedule = mr_document_text(doc, root, "schedule", true);
     mr_cron cron;
     mr_error problem;
-    if (agreement->schedule != NULL && mr_cron_parse(agreement->schedule, &cron, &problem) != MR_OK)
+    if (agreement->schedule == NULL)
+        return;
+    if (mr_cron_parse(agreement->schedule, &cron, &problem) != MR_OK)
         mr_document_refuse(doc, "schedule", "%s", problem.text);
+    else if (mr_cron_next(&cron, 0) < 0)
+        mr_document_refuse(doc, "schedule", "\"%.80s\" never comes", agreement->schedule);
 }
 
 static void read_mode(mr_document *doc, mr_document_at root, mr_agreement *agreement)

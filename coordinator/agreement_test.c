@@ -119,6 +119,9 @@ static void a_bad_schedule_is_refused_with_the_position(void **state)
     (void)state;
     assert_null(parse("{\"client\":\"a\",\"schedule\":\"0 25 * * *\"}", false));
     assert_non_null(strstr(error.text, "agreement.json: field \"schedule\": "));
+    assert_non_null(strstr(error.text, "column 3"));
+    expect_error("{\"client\":\"a\",\"schedule\":\"0 0 30 2 *\"}",
+                 "agreement.json: field \"schedule\": \"0 0 30 2 *\" never comes");
 }
 
 static void text_that_is_not_json_is_refused_with_line_and_column(void **state)

@@ -1,0 +1,235 @@
+#include "coordinator/rest_request.h"
+
+#include "coordinator/rest_server.h"
+#include "core/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { MAX_COLLECTED_BYTES = 1024 * 1024, MAX_KEY_BYTES = 200 };
+
+/* --- what was asked --- */
+
+static const char *lookup(const mr_request *request, enum MHD_ValueKind kind, const char *name)
+{
+    const char *value = NULL;
+    size_t size = 0;
+    if (MHD_lookup_connection_value_n(request->connection, kind, name, strlen(name), &value, &size) !=
+        MHD_YES)
+        return NULL;
+    if (value == NULL)
+        return ""; /* "?purge" */
+    return strlen(value) == size ? value : NULL;
+}
+
+const char *mr_request_query(const mr_request *request, const char *name)
+{
+    return lookup(request, MHD_GET_ARGUMENT_KIND, name);
+}
+
+const char *mr_request_header(const mr_request *request, const char *name)
+{
+    return lookup(request, MHD_HEADER_KIND, name);
+}
+
+bool mr_request_flag(mr_request *request, const char *name, bool *ret_ok)
+{
+    const char *text = mr_request_query(request, name);
+    if (text == NULL || strcmp(text, "false") == 0)
+        return false;
+    if (*text == '\0' || strcmp(text, "true") == 0)
+        return true;
+    mr_request_error(request, 400, "query argument \"%s\": true or false is expected", name);
+    *ret_ok = false;
+    return false;
+}
+
+int64_t mr_request_number(mr_request *request, const char *name, int64_t minimum, int64_t maximum,
+                          int64_t otherwise, bool *ret_ok)
+{
+    const char *text = mr_request_query(request, name);
+    if (text == NULL)
+        return otherwise;
+    char *end;
+    errno = 0;
+    const int64_t number = strtoll(text, &end, 10);
+    if (errno == 0 && end != text && *end == '\0' && number >= minimum && number <= maximum)
+        return number;
+    mr_request_error(request, 400, "query argument \"%s\": a number from %lld to %lld is expected", name,
+                     (long long)minimum, (long long)maximum);
+    *ret_ok = false;
+    return otherwise;
+}
+
+const char *mr_request_key(mr_request *request, bool *ret_ok)
+{
+    const char *key = mr_request_header(request, "Idempotency-Key");
+    if (key == NULL || *key == '\0')
+        return NULL;
+    if (strlen(key) <= MAX_KEY_BYTES)
+        return key;
+    mr_request_error(request, 400, "header Idempotency-Key: at most %d bytes are taken", MAX_KEY_BYTES);
+    *ret_ok = false;
+    return NULL;
+}
+
+/* --- answers --- */
+
+void mr_request_respond(mr_request *request, unsigned int status, struct MHD_Response *response)
+{
+    if (response == NULL || request->response != NULL) {
+        if (response != NULL)
+            MHD_destroy_response(response);
+        return; /* without an answer the connection is closed: memory is short */
+    }
+    (void)MHD_add_response_header(response, "Cache-Control", "no-store");
+    (void)MHD_add_response_header(response, "X-Content-Type-Options", "nosniff");
+    request->response = response;
+    request->status = status;
+}
+
+void mr_request_json(mr_request *request, unsigned int status, json_t *body)
+{
+    char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT | JSON_ENCODE_ANY);
+    json_decref(body);
+    mr_buf line = {0};
+    if (text != NULL && mr_buf_printf(&line, "%s\n", text) == MR_OK) {
+        struct MHD_Response *response =
+            MHD_create_response_from_buffer(line.size, line.data, MHD_RESPMEM_MUST_COPY);
+        if (response != NULL)
+            (void)MHD_add_response_header(response, "Content-Type", "application/json");
+        mr_request_respond(request, status, response);
+    }
+    mr_buf_fini(&line);
+    free(text);
+}
+
+void mr_request_error(mr_request *request, unsigned int status, const char *format, ...)
+{
+    char text[600];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    if (status >= 500)
+        mr_log(MR_ERROR, "request failed", MR_STR("request", request->title), MR_INT("status", status),
+               MR_STR("error", text));
+    /* What was cut within a character, or quoted from a request, need not be UTF-8. */
+    json_t *message = json_string(text);
+    for (char *c = text; message == NULL && *c != '\0'; c++)
+        if ((*c & 0x80) != 0)
+            *c = '?';
+    if (message == NULL)
+        message = json_string(text);
+    mr_request_json(request, status, json_pack("{s:i, s:o}", "error_code", (int)status, "message", message));
+}
+
+static unsigned int status_of(mr_err code)
+{
+    switch (code) {
+    case MR_EINVALID:
+        return 400;
+    case MR_ENOTFOUND:
+        return 404;
+    case MR_EREFUSED:
+    case MR_EEXISTS:
+        return 409;
+    case MR_ETOOLARGE:
+        return 413;
+    case MR_ENOSPC:
+        return 507;
+    case MR_EUNAVAILABLE:
+        return 503;
+    default:
+        return 500;
+    }
+}
+
+void mr_request_fail(mr_request *request, const mr_error *error)
+{
+    mr_request_error(request, status_of(error->code), "%s", error->text);
+}
+
+void mr_request_view(mr_request *request, unsigned int status, mr_err err, json_t *view,
+                     const mr_error *error)
+{
+    if (err == MR_OK)
+        mr_request_json(request, status, view);
+    else
+        mr_request_fail(request, error);
+}
+
+/* --- bodies --- */
+
+static void collect(mr_request *request, const char *data, size_t size)
+{
+    if (request->body.size + size > MAX_COLLECTED_BYTES)
+        mr_request_error(request, 413, "the body is larger than 1 MiB");
+    else if (mr_buf_append(&request->body, data, size) != MR_OK)
+        mr_request_error(request, 500, "out of memory");
+}
+
+const mr_rest_body mr_body_collect = {.data = collect};
+
+/* --- waiting --- */
+
+void mr_request_suspend(mr_request *request)
+{
+    MHD_suspend_connection(request->connection);
+    request->suspended = true;
+    mr_rest_suspended(request->rest, request, true);
+}
+
+void mr_request_resume(mr_request *request)
+{
+    if (!request->suspended)
+        return;
+    request->suspended = false;
+    mr_rest_suspended(request->rest, request, false);
+    MHD_resume_connection(request->connection);
+    mr_rest_kick(request->rest);
+}
+
+static void on_work(uv_work_t *handle)
+{
+    mr_request *request = handle->data;
+    request->work(request);
+}
+
+static void on_after_work(uv_work_t *handle, int status)
+{
+    (void)status; /* never cancelled */
+    mr_request *request = handle->data;
+    request->working = false;
+    mr_rest_working(request->rest, -1);
+    if (request->gone) {
+        mr_request_free(request);
+        return;
+    }
+    mr_rest_set_now(request->rest);
+    request->after_work(request);
+    mr_request_resume(request);
+}
+
+void mr_request_work(mr_request *request, void (*work)(mr_request *), void (*after_work)(mr_request *))
+{
+    request->work = work;
+    request->after_work = after_work;
+    request->work_handle.data = request;
+    mr_request_suspend(request);
+    request->working = true;
+    mr_rest_working(request->rest, 1);
+    (void)uv_queue_work(mr_rest_loop(request->rest), &request->work_handle, on_work, on_after_work);
+}
+
+void mr_request_free(mr_request *request)
+{
+    if (request->end_state != NULL)
+        request->end_state(request);
+    if (request->response != NULL)
+        MHD_destroy_response(request->response);
+    mr_buf_fini(&request->body);
+    free(request);
+}

@@ -1,0 +1,76 @@
+/* rest_tenants.c - tenants and their files, as views. */
+#include "coordinator/rest_handlers.h"
+
+enum { DEFAULT_FILES = 1000, MAX_FILES = 100000 };
+
+void mr_handle_list_tenants(mr_request *request)
+{
+    json_t *view = NULL;
+    mr_error error;
+    const mr_err err = mr_service_list_tenants(request->service, &view, &error);
+    mr_request_view(request, 200, err, view, &error);
+}
+
+void mr_handle_show_tenant(mr_request *request)
+{
+    json_t *view = NULL;
+    mr_error error;
+    const mr_err err = mr_service_show_tenant(request->service, request->tenant, &view, &error);
+    mr_request_view(request, 200, err, view, &error);
+}
+
+void mr_handle_delete_tenant(mr_request *request)
+{
+    bool ok = true;
+    const bool purge = mr_request_flag(request, "purge", &ok);
+    const char *key = mr_request_key(request, &ok);
+    if (!ok)
+        return;
+    json_t *answer = NULL;
+    mr_error error;
+    const mr_err err =
+        mr_service_delete_tenant(request->service, key, request->tenant, purge, &answer, &error);
+    mr_request_view(request, 202, err, answer, &error);
+}
+
+/* Of each file only the named members. */
+static json_t *only(json_t *files, const char *const *names)
+{
+    json_t *list = json_array(), *file;
+    size_t i;
+    json_array_foreach(files, i, file)
+    {
+        json_t *line = json_object();
+        for (const char *const *name = names; *name != NULL; name++)
+            json_object_set(line, *name, json_object_get(file, *name));
+        json_array_append_new(list, line);
+    }
+    json_decref(files);
+    return list;
+}
+
+/* The seed's GET /tenant/{tenant_id}: what lies in the tenant's staging folder and waits for a run. */
+void mr_handle_waiting_files(mr_request *request)
+{
+    static const char *const names[] = {"name", "dataset", "size_bytes", "uploaded_at", NULL};
+    json_t *view = NULL;
+    mr_error error;
+    const mr_err err =
+        mr_service_list_uploads(request->service, request->tenant, "ready", MAX_FILES, &view, &error);
+    if (err == MR_OK)
+        view = json_pack("{s:s, s:o}", "tenant", request->tenant, "files", only(view, names));
+    mr_request_view(request, 200, err, view, &error);
+}
+
+void mr_handle_list_files(mr_request *request)
+{
+    bool ok = true;
+    const int64_t limit = mr_request_number(request, "limit", 1, MAX_FILES, DEFAULT_FILES, &ok);
+    if (!ok)
+        return;
+    json_t *view = NULL;
+    mr_error error;
+    const mr_err err = mr_service_list_uploads(request->service, request->tenant,
+                                               mr_request_query(request, "state"), limit, &view, &error);
+    mr_request_view(request, 200, err, view, &error);
+}

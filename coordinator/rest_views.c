@@ -1,0 +1,96 @@
+/* rest_views.c - looking on: health, schedules, workers, the ledger, schemas. */
+#include "coordinator/rest_handlers.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+enum { NEXT_TIMES = 5, DEFAULT_LEDGER_RUNS = 1000, MAX_LEDGER_RUNS = 100000 };
+
+void mr_handle_root(mr_request *request)
+{
+    mr_request_json(request, 200, json_pack("{s:s, s:s}", "name", "millrace", "version", MR_VERSION));
+}
+
+void mr_handle_status(mr_request *request)
+{
+    json_t *view = NULL;
+    mr_error error;
+    const mr_err err = mr_service_status(request->service, &view, &error);
+    mr_request_view(request, 200, err, view, &error);
+}
+
+void mr_handle_show_schedule(mr_request *request)
+{
+    json_t *view = NULL;
+    mr_error error;
+    const mr_err err = mr_service_show_schedule(request->service, request->tenant, NEXT_TIMES, &view, &error);
+    mr_request_view(request, 200, err, view, &error);
+}
+
+void mr_handle_list_schedules(mr_request *request)
+{
+    json_t *tenants = NULL, *list = json_array(), *tenant;
+    mr_error error;
+    mr_err err = mr_service_list_tenants(request->service, &tenants, &error);
+    size_t i;
+    json_array_foreach(tenants, i, tenant)
+    {
+        json_t *schedule = NULL;
+        err = mr_service_show_schedule(request->service, json_string_value(json_object_get(tenant, "tenant")),
+                                       NEXT_TIMES, &schedule, &error);
+        if (err != MR_OK)
+            break;
+        json_array_append_new(list, schedule);
+    }
+    json_decref(tenants);
+    if (err != MR_OK)
+        json_decref(list);
+    mr_request_view(request, 200, err, list, &error);
+}
+
+void mr_handle_list_workers(mr_request *request)
+{
+    json_t *view = NULL;
+    mr_error error;
+    const mr_err err = mr_service_list_workers(request->service, &view, &error);
+    mr_request_view(request, 200, err, view, &error);
+}
+
+static void show_ledger(mr_request *request, const char *tenant)
+{
+    bool ok = true;
+    const int64_t limit = mr_request_number(request, "limit", 1, MAX_LEDGER_RUNS, DEFAULT_LEDGER_RUNS, &ok);
+    if (!ok)
+        return;
+    json_t *view = NULL;
+    mr_error error;
+    const mr_err err = mr_service_list_ledger(request->service, tenant, mr_request_query(request, "dataset"),
+                                              mr_request_query(request, "run"), limit, &view, &error);
+    mr_request_view(request, 200, err, view, &error);
+}
+
+void mr_handle_tenant_ledger(mr_request *request)
+{
+    show_ledger(request, request->tenant);
+}
+
+void mr_handle_ledger(mr_request *request)
+{
+    show_ledger(request, NULL);
+}
+
+void mr_handle_show_schema(mr_request *request)
+{
+    const char *text = request->match.parameters[0];
+    char *end;
+    errno = 0;
+    const int64_t id = strtoll(text, &end, 10);
+    if (errno != 0 || *end != '\0' || id < 1) {
+        mr_request_error(request, 400, "\"%.40s\" is not the number of a schema", text);
+        return;
+    }
+    json_t *view = NULL;
+    mr_error error;
+    const mr_err err = mr_service_show_schema(request->service, id, &view, &error);
+    mr_request_view(request, 200, err, view, &error);
+}
