@@ -135,12 +135,12 @@ static mr_err check_owner(embedded_bus *bus, const char *tenant_uid, mr_error *r
     if (err == MR_OK && strtol(format, NULL, 10) != FORMAT)
         err = mr_fail(ret_error, MR_EREFUSED, "bus file %s: its format is %.20s, this version reads %d",
                       bus->path, format, FORMAT);
-    else if (err == MR_OK && (strcmp(tenant, bus->tenant) != 0 || strcmp(uid, tenant_uid) != 0))
+    else if (err == MR_OK && (strcmp(tenant, bus->tenant) != 0 || (tenant_uid != NULL && strcmp(uid, tenant_uid) != 0)))
         err = mr_fail(
             ret_error, MR_EREFUSED,
             "bus file %s: it belongs to tenant %.63s with uid %.64s, not to %s with uid %.64s; a tenant that "
             "was deleted and made again needs its former file moved away",
-            bus->path, tenant, uid, bus->tenant, tenant_uid);
+            bus->path, tenant, uid, bus->tenant, tenant_uid == NULL ? uid : tenant_uid);
     free(format);
     free(tenant);
     free(uid);
@@ -203,10 +203,26 @@ static mr_err ensure_tables(embedded_bus *bus, const char *tenant_uid, mr_error 
     return err;
 }
 
+/* For one who only reads: makes nothing. */
+static mr_err open_existing(embedded_bus *bus, mr_error *ret_error)
+{
+    bool has = false;
+    if (access(bus->path, F_OK) != 0)
+        return mr_fail_errno(ret_error, errno, "bus file %s", bus->path);
+    mr_err err = embedded_db_open(&bus->db, bus->path, bus->lock_timeout_ms, CONTROL_CACHE_KIB, ret_error);
+    if (err == MR_OK)
+        err = has_tables(&bus->db, &has, ret_error);
+    if (err == MR_OK && !has)
+        err = mr_fail(ret_error, MR_ENOTFOUND, "bus file %s: nothing was written to it yet", bus->path);
+    return err == MR_OK ? check_owner(bus, NULL, ret_error) : err;
+}
+
 mr_err embedded_layout_open(embedded_bus *bus, const char *tenant_uid, mr_error *ret_error)
 {
     char *folder;
     int bell = -1;
+    if (tenant_uid == NULL)
+        return open_existing(bus, ret_error);
     mr_err err = folder_of(bus->path, &folder, ret_error);
     if (err != MR_OK)
         return err;
