@@ -70,7 +70,15 @@ static void on_broken(void *arg, const mr_error *error)
     children_settle(one->owner);
 }
 
-static const task_process_events process_events = {.said = on_said, .broken = on_broken};
+static void on_hung_up(void *arg)
+{
+    child *one = arg;
+    supervisor_hung_up(one->owner->supervisor, one->task, now_ms(one->owner));
+    children_settle(one->owner);
+}
+
+static const task_process_events process_events = {
+    .said = on_said, .broken = on_broken, .hung_up = on_hung_up};
 
 static mr_err start_child(void *arg, supervised *task, mr_error *ret_error)
 {

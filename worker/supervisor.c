@@ -334,6 +334,13 @@ mr_err supervisor_said(supervisor *s, supervised *task, Mr__Proto__TaskStatus *s
     return MR_OK;
 }
 
+void supervisor_hung_up(supervisor *s, supervised *task, int64_t now_ms)
+{
+    (void)s;
+    if (task->due_ms > now_ms + STOP_PATIENCE_MS && task->kill_reason.code == MR_OK)
+        task->due_ms = now_ms + STOP_PATIENCE_MS;
+}
+
 static void describe_exit(const supervised *task, task_exit exit, mr_error *ret_error)
 {
     if (task->said_last_word)

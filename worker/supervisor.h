@@ -74,6 +74,8 @@ mr_err supervisor_assign(supervisor *s, const Mr__Proto__Assignments *assignment
 /* A task spoke; takes the status. MR_EPROTOCOL when it is not the task's own; the task is killed then. */
 mr_err supervisor_said(supervisor *s, supervised *task, Mr__Proto__TaskStatus *status, int64_t now_ms,
                        mr_error *ret_error);
+/* The task closed its end: it is on its way out, and is helped along when it takes too long. */
+void supervisor_hung_up(supervisor *s, supervised *task, int64_t now_ms);
 /* The task broke the protocol or a limit: it is killed, and `reason` is how it failed. */
 void supervisor_punish(supervisor *s, supervised *task, const mr_error *reason);
 /* The process is gone. `task` may be gone after the call. */

@@ -143,9 +143,9 @@ static bool receive_packet(task_process *p)
     ssize_t size = recv(p->fd, packet, sizeof packet, MSG_DONTWAIT | MSG_TRUNC);
     if (size < 0 && (errno == EAGAIN || errno == EINTR))
         return false;
-    if (size <= 0) { /* the task is ending, or will at once: without its socket it may not go on */
+    if (size <= 0) {
         become_deaf(p);
-        kill(p->pid, SIGKILL);
+        p->events->hung_up(p->arg);
         return false;
     }
     mr_err err = size > (ssize_t)sizeof packet

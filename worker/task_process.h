@@ -18,6 +18,8 @@ typedef struct task_process_events {
     void (*said)(void *arg, Mr__Proto__TaskToWorker *packet);
     /* The task sent what it must not. No more packets are read. */
     void (*broken)(void *arg, const mr_error *error);
+    /* The task closed its socket: it is ending. */
+    void (*hung_up)(void *arg);
 } task_process_events;
 
 /* Starts `binary`. Borrows events. MR_ENOTFOUND and MR_EREFUSED (not executable) are of class config. */
