@@ -36,10 +36,21 @@ mr_err mr_bus_open(const mr_props *config, const char *tenant, const char *tenan
     if (err != MR_OK)
         return err;
     for (size_t i = 0; i < sizeof implementations / sizeof *implementations; i++) {
-        if (strcmp(implementations[i]->name, name) == 0)
-            return implementations[i]->open(config, tenant, tenant_uid, ret_bus, ret_error);
+        if (strcmp(implementations[i]->name, name) != 0)
+            continue;
+        err = implementations[i]->open(config, tenant, tenant_uid, ret_bus, ret_error);
+        if (err == MR_OK)
+            (*ret_bus)->only_reads = tenant_uid == NULL;
+        return err;
     }
     return mr_fail(ret_error, MR_EINVALID, "bus=%.60s: there is no such bus, use bus=embedded", name);
+}
+
+static mr_err check_writable(const mr_bus *bus, mr_error *ret_error)
+{
+    if (bus->only_reads)
+        return mr_fail(ret_error, MR_EREFUSED, "the bus was opened for reading only, without a tenant_uid");
+    return MR_OK;
 }
 
 void mr_bus_close(mr_bus **bus)
@@ -52,7 +63,9 @@ void mr_bus_close(mr_bus **bus)
 
 mr_err mr_bus_create_topic(mr_bus *bus, const char *topic, int32_t partitions, mr_error *ret_error)
 {
-    mr_err err = check_topic(topic, ret_error);
+    mr_err err = check_writable(bus, ret_error);
+    if (err == MR_OK)
+        err = check_topic(topic, ret_error);
     if (err != MR_OK)
         return err;
     if (partitions < 1 || partitions > PARTITIONS)
@@ -74,13 +87,17 @@ mr_err mr_bus_offsets(mr_bus *bus, const char *topic, int32_t partition, int64_t
 
 mr_err mr_bus_retain(mr_bus *bus, const char *topic, int64_t before_ms, bool *ret_more, mr_error *ret_error)
 {
-    return bus->impl->retain(bus, topic, before_ms, ret_more, ret_error);
+    mr_err err = check_writable(bus, ret_error);
+    return err != MR_OK ? err : bus->impl->retain(bus, topic, before_ms, ret_more, ret_error);
 }
 
 mr_err mr_bus_writer_open(mr_bus *bus, const mr_bus_identity *identity, mr_bus_writer **ret_writer,
                           int64_t *ret_stored_epoch, mr_error *ret_error)
 {
     int64_t unwanted;
+    mr_err err = check_writable(bus, ret_error);
+    if (err != MR_OK)
+        return err;
     if (identity->connector[0] == '\0' || identity->task < 0 || identity->epoch < 1)
         return mr_fail(ret_error, MR_EINVALID,
                        "connector \"%.60s\", task %d, epoch %lld: not an identity of a task",

@@ -53,6 +53,7 @@ typedef struct mr_bus_reader_impl {
 
 struct mr_bus {
     const mr_bus_impl *impl;
+    bool only_reads; /* set by bus.c */
 };
 struct mr_bus_writer {
     const mr_bus_writer_impl *impl;

@@ -3,8 +3,7 @@
 
 enum { FORMAT = 1, HEAD_BYTES = 17, VARINT_BYTES = 10, RECORD_MINIMUM = 5 };
 
-/* --- writing
- * --------------------------------------------------------------------------------------------------- */
+/* --- writing --- */
 
 static char *put_varint(char *at, uint64_t value)
 {
@@ -113,8 +112,7 @@ void embedded_batch_fini(embedded_batch *batch)
     mr_buf_fini(&batch->data);
 }
 
-/* --- reading: every size is checked against what is left
- * -------------------------------------------------------- */
+/* --- reading: every size is checked against what is left --- */
 
 typedef struct cursor {
     const unsigned char *at;

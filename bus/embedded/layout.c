@@ -135,7 +135,8 @@ static mr_err check_owner(embedded_bus *bus, const char *tenant_uid, mr_error *r
     if (err == MR_OK && strtol(format, NULL, 10) != FORMAT)
         err = mr_fail(ret_error, MR_EREFUSED, "bus file %s: its format is %.20s, this version reads %d",
                       bus->path, format, FORMAT);
-    else if (err == MR_OK && (strcmp(tenant, bus->tenant) != 0 || (tenant_uid != NULL && strcmp(uid, tenant_uid) != 0)))
+    else if (err == MR_OK &&
+             (strcmp(tenant, bus->tenant) != 0 || (tenant_uid != NULL && strcmp(uid, tenant_uid) != 0)))
         err = mr_fail(
             ret_error, MR_EREFUSED,
             "bus file %s: it belongs to tenant %.63s with uid %.64s, not to %s with uid %.64s; a tenant that "

@@ -94,8 +94,7 @@ static mr_err assign(mr_bus_reader *base, const char *topic, int32_t partition, 
     return err;
 }
 
-/* --- one partition, inside a read transaction
- * ------------------------------------------------------------------- */
+/* --- one partition, inside a read transaction --- */
 
 static mr_err bounds_of(embedded_reader *reader, const reader_log *log, int64_t *ret_end,
                         int64_t *ret_removed_below, mr_error *ret_error)
@@ -233,8 +232,7 @@ static mr_err read_log(embedded_reader *reader, reader_log *log, size_t max_byte
     return err;
 }
 
-/* --- all partitions
- * --------------------------------------------------------------------------------------------- */
+/* --- all partitions --- */
 
 static mr_err read_in_turn(embedded_reader *reader, size_t max_bytes, mr_arena *arena,
                            const mr_record **ret_records, size_t *ret_count, mr_error *ret_error)
