@@ -16,11 +16,11 @@
 
 enum { VALUE_BYTES = 66, KEY_BYTES = 30, COMMIT_BYTES = 1024 * 1024, POLL_BYTES = 1024 * 1024 };
 
-typedef struct plan {
+typedef struct bench_plan {
     const char *dir;
     long records;
     int32_t partitions;
-} plan;
+} bench_plan;
 
 static void must(mr_err err, const mr_error *error)
 {
@@ -30,7 +30,7 @@ static void must(mr_err err, const mr_error *error)
     exit(1);
 }
 
-static mr_bus *open_bus(const plan *plan)
+static mr_bus *open_bus(const bench_plan *plan)
 {
     mr_error error = {0};
     mr_props *config = NULL;
@@ -43,7 +43,7 @@ static mr_bus *open_bus(const plan *plan)
     return bus;
 }
 
-static void write_all(const plan *plan)
+static void write_all(const bench_plan *plan)
 {
     mr_error error = {0};
     mr_bus *bus = open_bus(plan);
@@ -67,7 +67,7 @@ static void write_all(const plan *plan)
     mr_bus_close(&bus);
 }
 
-static void read_all(const plan *plan)
+static void read_all(const bench_plan *plan)
 {
     mr_error error = {0};
     mr_bus *bus = open_bus(plan);
@@ -96,7 +96,7 @@ static double seconds(struct timeval t)
     return (double)t.tv_sec + (double)t.tv_usec / 1e6;
 }
 
-static void measure(const char *name, void (*work)(const plan *plan), const plan *plan)
+static void measure(const char *name, void (*work)(const bench_plan *plan), const bench_plan *plan)
 {
     struct timespec start, end;
     struct rusage usage;
@@ -123,7 +123,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "usage: bus_bench DIR [records] [partitions]\n");
         return 2;
     }
-    plan plan = {.dir = argv[1], .records = 2000000, .partitions = 4};
+    bench_plan plan = {.dir = argv[1], .records = 2000000, .partitions = 4};
     if (argc > 2)
         plan.records = strtol(argv[2], NULL, 10);
     if (argc > 3)
