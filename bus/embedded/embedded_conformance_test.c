@@ -1,4 +1,4 @@
-/* conformance_test.c - the embedded bus keeps the promises of bus.h. */
+/* embedded_conformance_test.c - the embedded bus keeps the promises of bus.h. */
 #include "bus/conformance.h"
 
 #include <dirent.h>
