@@ -3,6 +3,7 @@
 #include "connectors/option_tables.h"
 #include "coordinator/cron.h"
 #include "coordinator/quantity.h"
+#include "proto/ids.h"
 
 #include <ctype.h>
 #include <inttypes.h>
@@ -15,19 +16,6 @@ static const mr_resources default_limits = {128ull << 20, 500};
 enum { DEFAULT_RETENTION_DAYS = 7, DEFAULT_DEADLINE_SECONDS = 3600, DEFAULT_ATTEMPTS = 3, MAX_SINKS = 20 };
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
-
-static bool id_valid(const char *id, size_t longest)
-{
-    if (!islower((unsigned char)*id) && !isdigit((unsigned char)*id))
-        return false;
-    const size_t size = strspn(id, "abcdefghijklmnopqrstuvwxyz0123456789_-");
-    return id[size] == '\0' && size <= longest;
-}
-
-bool mr_tenant_id_valid(const char *id)
-{
-    return id_valid(id, 63);
-}
 
 static void read_client(mr_document *doc, mr_document_at root, mr_agreement *agreement)
 {
@@ -248,7 +236,7 @@ static void read_sink(mr_document *doc, json_t *object, size_t index, mr_agreeme
     sink->class_name = mr_document_text(doc, at, "class", true);
     if (doc->failed != MR_OK)
         return;
-    if (!id_valid(sink->name, 63))
+    if (!mr_tenant_id_valid(sink->name))
         mr_document_refuse(doc, mr_document_path(doc, at, "name"),
                            "\"%.80s\" is not a name: lower-case letters, digits, _ and -", sink->name);
     const mr_option *table = mr_connector_options_find(sink->class_name, MR_CONNECTOR_SINK);

@@ -65,7 +65,4 @@ mr_err mr_agreement_parse(mr_slice text, const mr_agreement_rules *rules, mr_war
                           mr_agreement **ret_agreement, mr_error *ret_error);
 void mr_agreement_close(mr_agreement **agreement); /* NULL-safe */
 
-/* Whether `id` is a tenant's id: [a-z0-9][a-z0-9_-]{0,62}. */
-bool mr_tenant_id_valid(const char *id);
-
 #endif

@@ -1,5 +1,6 @@
 #include "coordinator/document.h"
 
+#include "core/json.h"
 #include "core/options.h"
 
 #include <errno.h>
@@ -47,17 +48,8 @@ void mr_document_out_of_memory(mr_document *doc)
 
 void mr_document_parse(mr_document *doc, mr_slice text)
 {
-    if (text.size > MAX_TEXT_BYTES) {
-        doc->failed = mr_fail(doc->error, MR_ETOOLARGE, "%s: %zu bytes; at most 1 MiB is accepted", doc->name,
-                              text.size);
-        return;
-    }
-    json_error_t problem;
-    doc->root = json_loadb(text.data == NULL ? "" : text.data, text.size, JSON_REJECT_DUPLICATES, &problem);
-    if (doc->root == NULL)
-        doc->failed = mr_fail(doc->error, MR_EINVALID, "%s: line %d, column %d: %s", doc->name, problem.line,
-                              problem.column, problem.text);
-    else if (!json_is_object(doc->root))
+    doc->failed = mr_json_load(text, doc->name, MAX_TEXT_BYTES, &doc->root, doc->error);
+    if (doc->failed == MR_OK && !json_is_object(doc->root))
         doc->failed = mr_fail(doc->error, MR_EINVALID, "%s: a JSON object is expected", doc->name);
 }
 

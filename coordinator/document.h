@@ -37,7 +37,7 @@ typedef struct mr_document_at {
     const char *prefix; /* "" or "resources.limits." */
 } mr_document_at;
 
-/* Parses the text (UTF-8, unique names, at most 10 MiB and 64 levels); the root must be an object. Sets
+/* Parses the text (as mr_json_load; at most 1 MiB); the root must be an object. Sets
  * doc->root and doc->failed. */
 void mr_document_parse(mr_document *doc, mr_slice text);
 void mr_document_fini(mr_document *doc);

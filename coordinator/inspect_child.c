@@ -16,7 +16,9 @@ struct mr_inspect_child {
     uv_poll_t output;
     int fd;
     int open_handles;
-    bool exited, closing, late;
+    bool exited, succeeded, closing, late;
+    void (*on_exit)(void *arg);
+    void *exit_arg;
     void (*on_readable)(void *arg);
     void *readable_arg;
     void (*on_gone)(void *arg);
@@ -148,6 +150,18 @@ static mr_err start(uv_loop_t *loop, const mr_inspect_request *request, mr_inspe
     return MR_OK;
 }
 
+/* The child bounds itself; this is the net below. A sanitizer's shadow memory counts as data. */
+static void limit_memory(const mr_inspect_child *child, size_t bytes)
+{
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(__clang__)
+    (void)child;
+    (void)bytes;
+#else
+    const struct rlimit memory = {bytes, bytes};
+    (void)prlimit(child->process.pid, RLIMIT_DATA, &memory, NULL);
+#endif
+}
+
 /* uv_spawn failed: the handle is initialised all the same and must be closed. */
 static void on_stillborn(uv_handle_t *handle)
 {
@@ -169,8 +183,7 @@ mr_err mr_inspect_child_open(uv_loop_t *loop, const mr_inspect_request *request,
             free(child);
         return err;
     }
-    const struct rlimit memory = {request->memory_bytes, request->memory_bytes};
-    (void)prlimit(child->process.pid, RLIMIT_DATA, &memory, NULL);
+    limit_memory(child, request->memory_bytes);
     (void)fcntl(child->fd, F_SETFL, O_NONBLOCK);
     uv_timer_init(loop, &child->deadline);
     uv_timer_start(&child->deadline, on_deadline, (uint64_t)request->deadline_ms, 0);
@@ -206,6 +219,19 @@ void mr_inspect_child_wait(mr_inspect_child *child, void (*fn)(void *arg), void 
     child->on_readable = fn;
     child->readable_arg = arg;
     uv_poll_start(&child->output, UV_READABLE | UV_DISCONNECT, on_output);
+}
+
+void mr_inspect_child_wait_exit(mr_inspect_child *child, void (*fn)(void *arg), void *arg)
+{
+    child->on_exit = fn;
+    child->exit_arg = arg;
+    if (child->exited)
+        fn(arg);
+}
+
+bool mr_inspect_child_succeeded(const mr_inspect_child *child)
+{
+    return child->succeeded;
 }
 
 void mr_inspect_child_close(mr_inspect_child **child_handle)

@@ -30,6 +30,10 @@ mr_err mr_inspect_child_open(uv_loop_t *loop, const mr_inspect_request *request,
 int mr_inspect_child_fd(const mr_inspect_child *child);
 /* Calls fn once, when the output can be read or has ended. */
 void mr_inspect_child_wait(mr_inspect_child *child, void (*fn)(void *arg), void *arg);
+/* Calls fn once, when it has exited; at once when it already has. */
+void mr_inspect_child_wait_exit(mr_inspect_child *child, void (*fn)(void *arg), void *arg);
+/* After that: whether it exited with 0. */
+bool mr_inspect_child_succeeded(const mr_inspect_child *child);
 /* Whether it was killed because its time was over. */
 bool mr_inspect_child_late(const mr_inspect_child *child);
 /* Kills it if it still runs; memory is freed when it is reaped. NULL-safe. */

@@ -1,6 +1,7 @@
 #include "coordinator/program_store.h"
 
 #include "core/fault.h"
+#include "core/sha256.h"
 #include "core/text_value.h"
 
 #include <archive.h>
@@ -9,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -29,7 +29,7 @@ static const char unpacking_prefix[] = ".unpack-";
 typedef struct program_entry {
     char *path;
     char kind;
-    unsigned char content[32];
+    char content[MR_SHA256_HEX_SIZE];
 } program_entry;
 
 typedef struct unpacking {
@@ -119,7 +119,7 @@ static mr_err write_all(int fd, const void *data, size_t size)
     return MR_OK;
 }
 
-static mr_err copy_content(unpacking *u, const char *path, int fd, EVP_MD_CTX *hash)
+static mr_err copy_content(unpacking *u, const char *path, int fd, mr_sha256 *hash)
 {
     char chunk[CHUNK_BYTES];
     for (;;) {
@@ -134,8 +134,9 @@ static mr_err copy_content(unpacking *u, const char *path, int fd, EVP_MD_CTX *h
             return mr_fail(u->error, MR_ETOOLARGE, "program: more than 64 MiB");
         if (write_all(fd, chunk, (size_t)size) != MR_OK)
             return mr_fail_errno(u->error, errno, "program: writing %.200s", path);
-        if (EVP_DigestUpdate(hash, chunk, (size_t)size) != 1)
-            return mr_fail(u->error, MR_ENOMEM, "program: out of memory");
+        const mr_err err = mr_sha256_add(hash, (mr_slice){chunk, (size_t)size}, u->error);
+        if (err != MR_OK)
+            return err;
     }
 }
 
@@ -154,14 +155,13 @@ static mr_err unpack_file(unpacking *u, struct archive_entry *header, program_en
         return mr_fail(u->error, MR_EINVALID, "program: %.200s is in the archive twice", entry->path);
     if (fd < 0)
         return mr_fail_errno(u->error, errno, "program: creating %.200s", entry->path);
-    EVP_MD_CTX *hash = EVP_MD_CTX_new();
-    if (hash == NULL || EVP_DigestInit_ex(hash, EVP_sha256(), NULL) != 1)
-        err = mr_fail(u->error, MR_ENOMEM, "program: out of memory");
+    mr_sha256 *hash = NULL;
+    err = mr_sha256_open(&hash, u->error);
     if (err == MR_OK)
         err = copy_content(u, entry->path, fd, hash);
-    if (err == MR_OK && EVP_DigestFinal_ex(hash, entry->content, NULL) != 1)
-        err = mr_fail(u->error, MR_ENOMEM, "program: out of memory");
-    EVP_MD_CTX_free(hash);
+    if (err == MR_OK)
+        err = mr_sha256_finish(hash, entry->content, u->error);
+    mr_sha256_close(&hash);
     if (err == MR_OK && fsync(fd) != 0)
         err = mr_fail_errno(u->error, errno, "program: writing %.200s", entry->path);
     close(fd);
@@ -246,29 +246,26 @@ static int by_path(const void *a, const void *b)
     return strcmp(((const program_entry *)a)->path, ((const program_entry *)b)->path);
 }
 
-static bool hash_entry(EVP_MD_CTX *hash, const program_entry *entry)
+static mr_err hash_entry(mr_sha256 *hash, const program_entry *entry, mr_error *ret_error)
 {
     const char head[2] = {entry->kind, ' '};
-    return EVP_DigestUpdate(hash, head, sizeof head) == 1 &&
-           EVP_DigestUpdate(hash, entry->path, strlen(entry->path) + 1) == 1 &&
-           EVP_DigestUpdate(hash, entry->content, sizeof entry->content) == 1;
+    mr_err err = mr_sha256_add(hash, (mr_slice){head, sizeof head}, ret_error);
+    if (err == MR_OK)
+        err = mr_sha256_add(hash, (mr_slice){entry->path, strlen(entry->path) + 1}, ret_error);
+    return err == MR_OK ? mr_sha256_add(hash, mr_slice_of(entry->content), ret_error) : err;
 }
 
 static mr_err hash_all(unpacking *u, char ret_sha256[65])
 {
-    unsigned char digest[32];
-    EVP_MD_CTX *hash = EVP_MD_CTX_new();
-    bool ok = hash != NULL && EVP_DigestInit_ex(hash, EVP_sha256(), NULL) == 1;
+    mr_sha256 *hash = NULL;
+    mr_err err = mr_sha256_open(&hash, u->error);
     qsort(u->entries, u->count, sizeof *u->entries, by_path);
-    for (size_t i = 0; i < u->count && ok; i++)
-        ok = hash_entry(hash, &u->entries[i]);
-    ok = ok && EVP_DigestFinal_ex(hash, digest, NULL) == 1;
-    EVP_MD_CTX_free(hash);
-    if (!ok)
-        return mr_fail(u->error, MR_ENOMEM, "program: out of memory");
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(ret_sha256 + 2 * i, 3, "%02x", digest[i]);
-    return MR_OK;
+    for (size_t i = 0; i < u->count && err == MR_OK; i++)
+        err = hash_entry(hash, &u->entries[i], u->error);
+    if (err == MR_OK)
+        err = mr_sha256_finish(hash, ret_sha256, u->error);
+    mr_sha256_close(&hash);
+    return err;
 }
 
 static int sync_one(const char *path, const struct stat *status, int kind, struct FTW *walk)

@@ -6,6 +6,7 @@
  */
 #include "coordinator/program_store.h"
 #include "coordinator/rest_handlers.h"
+#include "proto/ids.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -97,8 +98,8 @@ static void take_document(mr_request *request, const char *field, const char *fi
 {
     apply_state *apply = request->state;
     submitted *document = strcmp(field, "agreement") == 0 ? &apply->agreement
-                         : apply->dataset_count > 0      ? &apply->datasets[apply->dataset_count - 1]
-                                                         : NULL;
+                          : apply->dataset_count > 0      ? &apply->datasets[apply->dataset_count - 1]
+                                                          : NULL;
     if (offset == 0)
         document = begin_document(request, field, filename);
     if (document == NULL || request->response != NULL)

@@ -1,10 +1,10 @@
 #include "coordinator/upload_stream.h"
 
 #include "core/fault.h"
+#include "core/sha256.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <openssl/evp.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +13,7 @@
 struct mr_upload_stream {
     char *path;
     int fd;
-    EVP_MD_CTX *hash;
+    mr_sha256 *hash;
     int64_t size;
     bool keep;
 };
@@ -26,10 +26,8 @@ mr_err mr_upload_stream_open(const char *staging_dir, const char *name, mr_uploa
         return mr_fail(ret_error, MR_ENOMEM, "out of memory");
     stream->fd = -1;
     stream->keep = true; /* nothing of ours yet */
-    stream->hash = EVP_MD_CTX_new();
-    mr_err err = MR_OK;
-    if (stream->hash == NULL || EVP_DigestInit_ex(stream->hash, EVP_sha256(), NULL) != 1 ||
-        asprintf(&stream->path, "%s/incoming/%s", staging_dir, name) < 0)
+    mr_err err = mr_sha256_open(&stream->hash, ret_error);
+    if (err == MR_OK && asprintf(&stream->path, "%s/incoming/%s", staging_dir, name) < 0)
         err = mr_fail(ret_error, MR_ENOMEM, "out of memory");
     if (err == MR_OK) {
         stream->fd = open(stream->path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0640);
@@ -48,8 +46,9 @@ mr_err mr_upload_stream_open(const char *staging_dir, const char *name, mr_uploa
 
 mr_err mr_upload_stream_write(mr_upload_stream *stream, const char *data, size_t size, mr_error *ret_error)
 {
-    if (EVP_DigestUpdate(stream->hash, data, size) != 1)
-        return mr_fail(ret_error, MR_ENOMEM, "out of memory");
+    const mr_err err = mr_sha256_add(stream->hash, (mr_slice){data, size}, ret_error);
+    if (err != MR_OK)
+        return err;
     stream->size += (int64_t)size;
     while (size > 0) {
         const ssize_t written = write(stream->fd, data, size);
@@ -70,11 +69,9 @@ int64_t mr_upload_stream_size(const mr_upload_stream *stream)
 
 mr_err mr_upload_stream_seal(mr_upload_stream *stream, char ret_sha256[65], mr_error *ret_error)
 {
-    unsigned char digest[32];
-    if (EVP_DigestFinal_ex(stream->hash, digest, NULL) != 1)
-        return mr_fail(ret_error, MR_ENOMEM, "out of memory");
-    for (size_t i = 0; i < sizeof digest; i++)
-        snprintf(ret_sha256 + 2 * i, 3, "%02x", digest[i]);
+    const mr_err err = mr_sha256_finish(stream->hash, ret_sha256, ret_error);
+    if (err != MR_OK)
+        return err;
     MR_FAULT("upload_before_fsync");
     const int synced = fsync(stream->fd);
     const int problem = errno;
@@ -99,7 +96,7 @@ void mr_upload_stream_close(mr_upload_stream **stream)
         close((*stream)->fd);
     if (!(*stream)->keep)
         (void)unlink((*stream)->path);
-    EVP_MD_CTX_free((*stream)->hash);
+    mr_sha256_close(&(*stream)->hash);
     free((*stream)->path);
     free(*stream);
     *stream = NULL;
