@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
@@ -141,6 +142,25 @@ static bool kill_process(int pid, uint64_t start_time)
     }
     close(pidfd);
     return killed;
+}
+
+bool mr_holder_name(const char *database_path, char *ret_name, size_t size)
+{
+    char path[4096];
+    record r;
+    int length = snprintf(path, sizeof path, "%s.holder", database_path);
+    bool fits = length >= 0 && (size_t)length < sizeof path;
+    int fd = fits ? open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW) : -1;
+    if (fd < 0)
+        return false;
+    ssize_t got = pread(fd, &r, sizeof r, 0);
+    close(fd);
+    if (got != (ssize_t)sizeof r || r.sum != sum_of(&r) || r.pid <= 0 || r.pid > INT_MAX ||
+        r.start_time == 0 || mr_process_start_time((int)r.pid) != r.start_time)
+        return false;
+    snprintf(ret_name, size, "%.*s, epoch %" PRId64 ", pid %" PRId64 ",", IDENTITY_BYTES, r.identity, r.epoch,
+             r.pid);
+    return true;
 }
 
 bool mr_holder_evict(mr_holder *holder)

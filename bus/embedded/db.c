@@ -68,6 +68,7 @@ void embedded_db_close(embedded_db *db)
 
 mr_err embedded_db_fail(const embedded_db *db, int rc, const char *doing, mr_error *ret_error)
 {
+    char holder[200];
     const char *reason = db->handle != NULL ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc);
     int errnum = db->handle != NULL ? sqlite3_system_errno(db->handle) : 0;
     if ((rc & 0xff) == SQLITE_IOERR && (errnum == ENOSPC || errnum == EDQUOT))
@@ -79,9 +80,10 @@ mr_err embedded_db_fail(const embedded_db *db, int rc, const char *doing, mr_err
         return mr_fail(ret_error, MR_ENOSPC, "bus file %s %s: the disk is full", db->path, doing);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
-        return mr_fail(ret_error, MR_EUNAVAILABLE,
-                       "bus file %s %s: another process has held its lock for %lld ms", db->path, doing,
-                       (long long)db->lock_timeout_ms);
+        if (!mr_holder_name(db->path, holder, sizeof holder))
+            snprintf(holder, sizeof holder, "another process");
+        return mr_fail(ret_error, MR_EUNAVAILABLE, "bus file %s %s: %s has held its lock for %lld ms",
+                       db->path, doing, holder, (long long)db->lock_timeout_ms);
     case SQLITE_NOTADB:
         return mr_fail(ret_error, MR_EINVALID, "bus file %s %s: it is not a SQLite file; move it away",
                        db->path, doing);
