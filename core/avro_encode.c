@@ -1,5 +1,7 @@
 #include "core/avro.h"
 
+#include "core/words.h"
+
 #include <stdlib.h>
 
 enum { VARINT_BYTES_MAX = 10, NUMBER_BYTES_MAX = 1 + VARINT_BYTES_MAX /* with the index of its union */ };
@@ -67,22 +69,28 @@ void mr_avro_encoder_close(mr_avro_encoder **encoder)
     *encoder = NULL;
 }
 
+/* Writes up to VARINT_BYTES_MAX bytes, whatever the integer's length. */
 static inline char *put_varint(char *to, int64_t integer)
 {
     uint64_t zigzag = ((uint64_t)integer << 1) ^ (uint64_t)(integer >> 63);
-    while (zigzag >= 0x80) {
-        *to++ = (char)(zigzag | 0x80);
-        zigzag >>= 7;
+    if (zigzag < 0x80) {
+        *to = (char)zigzag;
+        return to + 1;
     }
+    if (zigzag >> 56 == 0) { /* spread over 8 bytes at once, 7 bits each */
+        unsigned last_bit = 63 - (unsigned)__builtin_clzll(zigzag);
+        unsigned more = last_bit * 37 >> 8; /* last_bit / 7: bytes that another one follows */
+        uint64_t word = (zigzag & UINT64_C(0xFFFFFFF0000000)) << 4 | (zigzag & UINT64_C(0xFFFFFFF));
+        word = (word & UINT64_C(0x0FFFC0000FFFC000)) << 2 | (word & UINT64_C(0x00003FFF00003FFF));
+        word = (word & UINT64_C(0x3F803F803F803F80)) << 1 | (word & UINT64_C(0x007F007F007F007F));
+        word |= UINT64_C(0x8080808080808080) & ((UINT64_C(1) << (8 * more)) - 1);
+        word_store(to, word);
+        return to + more + 1;
+    }
+    for (; zigzag >= 0x80; zigzag >>= 7)
+        *to++ = (char)(zigzag | 0x80);
     *to++ = (char)zigzag;
     return to;
-}
-
-static inline char *put_little_endian(char *to, uint64_t bits, int bytes)
-{
-    for (int i = 0; i < bytes; i++)
-        to[i] = (char)(bits >> (8 * i));
-    return to + bytes;
 }
 
 static inline char *put_float(char *to, double real)
@@ -90,14 +98,31 @@ static inline char *put_float(char *to, double real)
     float narrow = (float)real;
     uint32_t bits;
     memcpy(&bits, &narrow, sizeof bits);
-    return put_little_endian(to, bits, 4);
+    bits = htole32(bits);
+    memcpy(to, &bits, sizeof bits);
+    return to + sizeof bits;
 }
 
 static inline char *put_double(char *to, double real)
 {
     uint64_t bits;
     memcpy(&bits, &real, sizeof bits);
-    return put_little_endian(to, bits, 8);
+    word_store(to, bits);
+    return to + sizeof bits;
+}
+
+/* May write up to 8 bytes more. */
+static inline char *put_text(char *to, const char *data, size_t size)
+{
+    if (size <= 8) {
+        word_store(to, word_load_short(data, size));
+    } else if (size <= 16) {
+        word_store(to, word_load(data));
+        word_store(to + size - 8, word_load(data + size - 8));
+    } else {
+        memcpy(to, data, size);
+    }
+    return to + size;
 }
 
 static mr_err misfit(const mr_avro_encoder *encoder, const encode_step *step, const mr_value *value,
@@ -162,9 +187,7 @@ static mr_err put_row(const mr_avro_encoder *encoder, const mr_value *row, mr_bu
                                    behind + value->size);
                 to = out->data + used;
             }
-            if (value->size > 0)
-                memcpy(to, value->data, value->size);
-            to += value->size;
+            to = put_text(to, value->data, value->size);
         } else {
             to = put_number(to, step, value);
             if (to == NULL)

@@ -120,7 +120,7 @@ static void set_oracle_value(avro_value_t *to, const mr_value *value)
 static void set_oracle_row(avro_value_t *record, const mr_field *fields, size_t count, const mr_value *row)
 {
     for (size_t i = 0; i < count; i++) {
-        avro_value_t field, branch;
+        avro_value_t field, branch = {NULL, NULL};
         assert_int_equal(avro_value_get_by_index(record, i, &field, NULL), 0);
         if (fields[i].nullable) {
             bool second = (row[i].type == MR_TYPE_NULL) != fields[i].null_first;

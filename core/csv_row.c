@@ -59,7 +59,7 @@ typedef struct parse {
     bool at_bound;     /* the row may not go on beyond `limit` */
     csv_fields *fields;
     size_t field_count; /* also those beyond CSV_FIELDS_MAX */
-    csv_extent extent;
+    csv_extent *extent;
 } parse;
 
 /* The next mark, not yet taken, or NULL at the limit. */
@@ -104,46 +104,49 @@ static inline bool add_field(parse *p, const char *start, const char *end, bool 
         return true;
     if (index >= p->fields->capacity && !fields_grow(p->fields))
         return false;
-    p->fields->items[index] = (mr_csv_field){{start, (size_t)(end - start)}, quoted};
+    mr_csv_field *field = &p->fields->items[index];
+    field->text.data = start;
+    field->text.size = (size_t)(end - start);
+    field->quoted = quoted;
     return true;
 }
 
 static csv_status finish(parse *p, const char *content_end, const char *end)
 {
-    p->extent.content_bytes = (size_t)(content_end - p->row);
-    p->extent.bytes = (size_t)(end - p->row);
-    if (p->extent.problem == NULL && p->extent.content_bytes > p->dialect->max_row_bytes)
-        p->extent.problem = TOO_LONG;
-    if (p->extent.problem == NULL && p->field_count > CSV_FIELDS_MAX)
-        p->extent.problem = TOO_MANY_FIELDS;
-    p->fields->count = p->extent.problem == NULL ? p->field_count : 0;
+    p->extent->content_bytes = (size_t)(content_end - p->row);
+    p->extent->bytes = (size_t)(end - p->row);
+    if (p->extent->problem == NULL && p->extent->content_bytes > p->dialect->max_row_bytes)
+        p->extent->problem = TOO_LONG;
+    if (p->extent->problem == NULL && p->field_count > CSV_FIELDS_MAX)
+        p->extent->problem = TOO_MANY_FIELDS;
+    p->fields->count = p->extent->problem == NULL ? p->field_count : 0;
     return CSV_ROW;
 }
 
-static csv_status endless(parse *p, const char *problem)
+__attribute__((cold)) static csv_status endless(parse *p, const char *problem)
 {
-    p->extent.problem = problem;
-    p->extent.bytes = (size_t)(p->limit - p->row);
-    p->extent.line_ends = 0;
+    p->extent->problem = problem;
+    p->extent->bytes = (size_t)(p->limit - p->row);
+    p->extent->line_ends = 0;
     for (const char *at = p->row; (at = memchr(at, '\n', (size_t)(p->limit - at))) != NULL; at++)
-        p->extent.line_ends++;
+        p->extent->line_ends++;
     return CSV_ENDLESS;
 }
 
 /* The quote that opened at `open` is not balanced. Taking in all that follows would lose good rows, so the
  * row ends at the first line end behind that quote. */
-static csv_status unbalanced(parse *p, const char *open, const char *problem)
+__attribute__((cold)) static csv_status unbalanced(parse *p, const char *open, const char *problem)
 {
     const char *end = memchr(open, '\n', (size_t)(p->limit - open));
     if (end == NULL && p->at_bound)
         return endless(p, problem);
     if (end == NULL && !p->at_end)
         return CSV_NEEDS_MORE;
-    p->extent.problem = problem;
-    p->extent.line_ends = 1;
+    p->extent->problem = problem;
+    p->extent->line_ends = 1;
     const char *last = end != NULL ? end : p->limit;
     for (const char *at = p->row; (at = memchr(at, '\n', (size_t)(last - at))) != NULL; at++)
-        p->extent.line_ends++;
+        p->extent->line_ends++;
     const char *content_end = last > p->row && last[-1] == '\r' ? last - 1 : last;
     return finish(p, content_end, end != NULL ? end + 1 : p->limit);
 }
@@ -158,7 +161,7 @@ static csv_status limit_in_plain(parse *p, const char *field)
     const char *end = p->limit > field && p->limit[-1] == '\r' ? p->limit - 1 : p->limit;
     if (!add_field(p, field, end, false))
         return CSV_NO_MEMORY;
-    p->extent.line_ends++;
+    p->extent->line_ends++;
     return finish(p, end, p->limit);
 }
 
@@ -176,7 +179,7 @@ static const char *closing_quote(parse *p)
     for (const char *at; (at = peek_mark(p)) != NULL;) {
         take_mark(p);
         if (*at == '\n') {
-            p->extent.line_ends++;
+            p->extent->line_ends++;
         } else if (*at == p->dialect->quote) {
             if (at + 1 >= p->limit || at[1] != p->dialect->quote)
                 return at;
@@ -194,7 +197,7 @@ static csv_status parse_quoted(parse *p, const char **field, bool *ret_goes_on)
     const char *close = closing_quote(p);
     if (close == NULL)
         return limit_in_quotes(p, open);
-    p->extent.has_quoted = true;
+    p->extent->has_quoted = true;
     if (!add_field(p, open + 1, close, true))
         return CSV_NO_MEMORY;
     const char *next = close + 1;
@@ -210,45 +213,83 @@ static csv_status parse_quoted(parse *p, const char **field, bool *ret_goes_on)
             return endless(p, TOO_LONG);
         if (!p->at_end)
             return CSV_NEEDS_MORE;
-        p->extent.line_ends++;
+        p->extent->line_ends++;
         return finish(p, next, p->limit);
     }
     if (*line_end != '\n')
         return unbalanced(p, open, STRAY_TEXT);
     skip_mark(p);
-    p->extent.line_ends++;
+    p->extent->line_ends++;
     return finish(p, next, line_end + 1);
+}
+
+typedef enum plain_end { PLAIN_LINE_END, PLAIN_QUOTE, PLAIN_LIMIT, PLAIN_NO_MEMORY } plain_end;
+
+/* Reads fields that are not quoted, from *field on, up to the row's end, a quoted field or the limit, at
+ * which *field then stands. The inner loop of it all: what changes is kept in locals, since each store to a
+ * field would otherwise make the compiler load the rest again. */
+static plain_end parse_plain(parse *p, const char **field, const char **ret_line_end)
+{
+    const int quote = p->dialect->quote != '\n' ? p->dialect->quote : -1000; /* none */
+    const char delimiter = p->dialect->delimiter;
+    const char *const limit = p->limit;
+    const char *start = *field, *at = NULL;
+    csv_marks marks = p->marks;
+    plain_end end;
+    for (;; start = at + 1) {
+        if (*start == quote && start < limit) {
+            end = PLAIN_QUOTE;
+            break;
+        }
+        do { /* a quote within a plain field is text */
+            while (marks.bits == 0 && (marks.base += CSV_BLOCK_BYTES) < limit)
+                marks.bits = marks_of(p->dialect, marks.base);
+            at = marks.bits != 0 ? marks.base + __builtin_ctzll(marks.bits) : limit;
+            if (at >= limit)
+                break;
+            marks.bits &= marks.bits - 1;
+        } while (*at != delimiter && *at != '\n');
+        if (at >= limit) {
+            end = PLAIN_LIMIT;
+            break;
+        }
+        bool last = *at == '\n';
+        bool carriage_return = last && at > start && at[-1] == '\r';
+        if (!add_field(p, start, at - carriage_return, false)) {
+            end = PLAIN_NO_MEMORY;
+            break;
+        }
+        if (last) {
+            end = PLAIN_LINE_END;
+            break;
+        }
+    }
+    p->marks.base = marks.base;
+    p->marks.bits = marks.bits;
+    *field = start;
+    *ret_line_end = at;
+    return end;
 }
 
 static csv_status parse_row(parse *p)
 {
-    const char delimiter = p->dialect->delimiter, quote = p->dialect->quote;
-    for (const char *field = p->row;;) {
-        if (quote != '\n' && field < p->limit && *field == quote) {
-            bool goes_on = false;
-            csv_status status = parse_quoted(p, &field, &goes_on);
-            if (!goes_on)
-                return status;
-            continue;
-        }
-        const char *at;
-        do { /* a quote within a plain field is text */
-            at = peek_mark(p);
-            if (at == NULL)
-                return limit_in_plain(p, field);
-            take_mark(p);
-        } while (*at != delimiter && *at != '\n');
-        if (*at == delimiter) {
-            if (!add_field(p, field, at, false))
-                return CSV_NO_MEMORY;
-            field = at + 1;
-            continue;
-        }
-        const char *end = at > field && at[-1] == '\r' ? at - 1 : at;
-        if (!add_field(p, field, end, false))
+    for (const char *field = p->row, *line_end = NULL;;) {
+        switch (parse_plain(p, &field, &line_end)) {
+        case PLAIN_LINE_END:
+            p->extent->line_ends++;
+            return finish(p, line_end > field && line_end[-1] == '\r' ? line_end - 1 : line_end,
+                          line_end + 1);
+        case PLAIN_LIMIT:
+            return limit_in_plain(p, field);
+        case PLAIN_NO_MEMORY:
             return CSV_NO_MEMORY;
-        p->extent.line_ends++;
-        return finish(p, end, at + 1);
+        case PLAIN_QUOTE:
+            break;
+        }
+        bool goes_on = false;
+        csv_status status = parse_quoted(p, &field, &goes_on);
+        if (!goes_on)
+            return status;
     }
 }
 
@@ -265,9 +306,11 @@ csv_status csv_row_parse(const mr_csv_dialect *dialect, csv_marks *marks, mr_sli
         .at_end = at_end && !at_bound,
         .at_bound = at_bound,
         .fields = fields,
+        .extent = ret_extent,
     };
+    *ret_extent = (csv_extent){0};
     csv_status status = parse_row(&p);
-    *marks = p.marks;
-    *ret_extent = p.extent;
+    marks->base = p.marks.base;
+    marks->bits = p.marks.bits;
     return status;
 }

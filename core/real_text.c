@@ -1,5 +1,7 @@
 #include "core/real_text.h"
 
+#include "core/words.h"
+
 #include <locale.h>
 #include <math.h>
 #include <stdio.h>
@@ -79,6 +81,34 @@ static bool scan_decimal(mr_slice text, decimal *d)
     return at == end;
 }
 
+/* The same for what most texts are: at most 8 digits, one of them perhaps a point. */
+static inline bool scan_short(mr_slice text, decimal *d)
+{
+    const char *at = text.data, *end = at + text.size;
+    bool negative = at < end && *at == '-';
+    at += at < end && (*at == '-' || *at == '+');
+    size_t size = (size_t)(end - at);
+    if (size == 0 || size > 8)
+        return false;
+    uint64_t word = word_fill_zeros(word_load_short(at, size), size);
+    size_t point = word_find(word, '.');
+    int64_t exponent = 0;
+    if (point < 8) { /* taken out: the digits before it move up */
+        uint64_t before = (UINT64_C(1) << (8 * point)) - 1;
+        uint64_t behind = point < 7 ? UINT64_MAX << (8 * (point + 1)) : 0;
+        word = (word & behind) | (word & before) << 8 | '0';
+        exponent = (int64_t)point - 7;
+    }
+    if (!word_is_digits(word) || (point < 8 && size == 1))
+        return false;
+    *d = (decimal){.negative = negative,
+                   .mantissa = word_number(word),
+                   .exponent = exponent,
+                   .digits = at,
+                   .digits_end = end};
+    return true;
+}
+
 /* Where mantissa and power of ten are both exact, one operation rounds correctly (Clinger 1990). */
 static bool exact_double(const decimal *d, double *ret_real)
 {
@@ -153,7 +183,7 @@ static bool special(mr_slice text, double *ret_real)
 real_verdict real_from_text(mr_slice text, bool single, double *ret_real)
 {
     decimal d;
-    if (!scan_decimal(text, &d))
+    if (!scan_short(text, &d) && !scan_decimal(text, &d))
         return special(text, ret_real) ? REAL_FITS : REAL_IS_NONE;
     if (single ? exact_float(&d, ret_real) : exact_double(&d, ret_real))
         return REAL_FITS;

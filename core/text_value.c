@@ -1,6 +1,7 @@
 #include "core/text_value.h"
 
 #include "core/real_text.h"
+#include "core/words.h"
 
 #include <stdio.h>
 #include <strings.h>
@@ -27,7 +28,8 @@ static const char *article(mr_type type)
     return type == MR_TYPE_INT ? "an" : "a";
 }
 
-static mr_err refuse(const mr_field *field, mr_slice text, verdict reason, mr_error *ret_error)
+__attribute__((cold, noinline)) static mr_err refuse(const mr_field *field, mr_slice text, verdict reason,
+                                                     mr_error *ret_error)
 {
     char shown[SHOWN_BYTES * 4 + 4];
     show(text, shown, sizeof shown);
@@ -43,28 +45,54 @@ static mr_err refuse(const mr_field *field, mr_slice text, verdict reason, mr_er
     return mr_classify(ret_error, MR_EINVALID, MR_DATA);
 }
 
+/* The number that the digits say; more than 64 bits hold is UINT64_MAX. False when some are no digits. */
+static bool long_number_of(const char *at, const char *end, uint64_t *ret_number)
+{
+    uint64_t number = 0;
+    bool fits = true;
+    for (; at < end; at++) {
+        unsigned digit = (unsigned char)(*at - '0');
+        if (digit > 9)
+            return false;
+        fits = fits && number <= (UINT64_MAX - 9) / 10;
+        number = number * 10 + digit;
+    }
+    *ret_number = fits ? number : UINT64_MAX;
+    return true;
+}
+
+static inline bool number_of(const char *at, const char *end, uint64_t *ret_number)
+{
+    size_t size = (size_t)(end - at);
+    if (size == 0)
+        return false;
+    if (size > 16)
+        return long_number_of(at, end, ret_number);
+    size_t last = size < 8 ? size : 8;
+    uint64_t low = word_fill_zeros(word_load_short(end - last, last), last);
+    uint64_t number = word_number(low);
+    bool digits = word_is_digits(low);
+    if (size > 8) {
+        uint64_t high = word_fill_zeros(word_load_short(at, size - 8), size - 8);
+        number += word_number(high) * 100000000;
+        digits = digits && word_is_digits(high);
+    }
+    *ret_number = number;
+    return digits;
+}
+
 /* `limit` is the largest value; the smallest is -limit - 1. */
 static verdict integer_of(mr_slice text, uint64_t limit, int64_t *ret_integer)
 {
     const char *at = text.data, *end = at + text.size;
     bool negative = at < end && *at == '-';
-    if (at < end && (*at == '-' || *at == '+'))
-        at++;
-    if (at == end)
+    at += at < end && (*at == '-' || *at == '+');
+    uint64_t number;
+    if (!number_of(at, end, &number))
         return IS_NONE;
-    uint64_t value = 0;
-    bool fits = true;
-    for (; at < end; at++) {
-        unsigned digit = (unsigned char)(*at - '0');
-        if (digit > 9)
-            return IS_NONE;
-        if (value > (UINT64_MAX - 9) / 10)
-            fits = false;
-        value = value * 10 + digit;
-    }
-    if (!fits || value > limit + (negative ? 1 : 0))
+    if (number > limit + (negative ? 1 : 0))
         return OUT_OF_RANGE;
-    *ret_integer = negative ? (int64_t)(0 - value) : (int64_t)value;
+    *ret_integer = negative ? (int64_t)(0 - number) : (int64_t)number;
     return FITS;
 }
 
@@ -93,44 +121,46 @@ static verdict real_of(mr_slice text, bool single, double *ret_real)
     return IS_NONE;
 }
 
-static verdict borrow(mr_slice text, mr_value *value)
+static verdict borrow(mr_slice text, mr_value *ret_value)
 {
     if (text.size > INT32_MAX)
         return OUT_OF_RANGE;
-    value->size = (uint32_t)text.size;
-    value->data = text.data;
+    ret_value->size = (uint32_t)text.size;
+    ret_value->data = text.data;
     return FITS;
+}
+
+/* Sets what *ret_value holds, and only when the text fits. Members are written where they stay: a
+ * value that is put together aside and copied waits for its parts to be stored. */
+static inline verdict convert(mr_type type, mr_slice text, mr_value *ret_value)
+{
+    switch (type) {
+    case MR_TYPE_NULL:
+        return IS_NONE;
+    case MR_TYPE_BOOLEAN:
+        return boolean_of(text, &ret_value->integer);
+    case MR_TYPE_INT:
+        return integer_of(text, INT32_MAX, &ret_value->integer);
+    case MR_TYPE_LONG:
+        return integer_of(text, INT64_MAX, &ret_value->integer);
+    case MR_TYPE_FLOAT:
+    case MR_TYPE_DOUBLE:
+        return real_of(text, type == MR_TYPE_FLOAT, &ret_value->real);
+    case MR_TYPE_STRING:
+        return mr_utf8_valid(text) ? borrow(text, ret_value) : IS_NONE;
+    case MR_TYPE_BYTES:
+        return borrow(text, ret_value);
+    }
+    return IS_NONE;
 }
 
 mr_err mr_value_from_text(const mr_field *field, mr_slice text, mr_value *ret_value, mr_error *ret_error)
 {
-    mr_value value = {.type = field->type};
-    verdict reason = IS_NONE;
-    switch (field->type) {
-    case MR_TYPE_NULL:
-        break;
-    case MR_TYPE_BOOLEAN:
-        reason = boolean_of(text, &value.integer);
-        break;
-    case MR_TYPE_INT:
-        reason = integer_of(text, INT32_MAX, &value.integer);
-        break;
-    case MR_TYPE_LONG:
-        reason = integer_of(text, INT64_MAX, &value.integer);
-        break;
-    case MR_TYPE_FLOAT:
-    case MR_TYPE_DOUBLE:
-        reason = real_of(text, field->type == MR_TYPE_FLOAT, &value.real);
-        break;
-    case MR_TYPE_STRING:
-        reason = mr_utf8_valid(text) ? borrow(text, &value) : IS_NONE;
-        break;
-    case MR_TYPE_BYTES:
-        reason = borrow(text, &value);
-        break;
-    }
+    verdict reason = convert(field->type, text, ret_value);
     if (reason != FITS)
         return refuse(field, text, reason, ret_error);
-    *ret_value = value;
+    ret_value->type = field->type;
+    if (field->type != MR_TYPE_STRING && field->type != MR_TYPE_BYTES)
+        ret_value->size = 0;
     return MR_OK;
 }

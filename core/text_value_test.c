@@ -245,9 +245,9 @@ static void reals_may_be_special(void **state)
 static void other_text_is_no_real(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"",    ".",   "-",   "e5",    "1e",       "1e+",      "1.2.3",
-                                        "1,5", " 1",  "1 ",  "inf",   "nan",      "infinity", "0x1p3",
-                                        "1f",  "--1", "+-1", "1e5.0", "+Infinity"};
+    static const char *const texts[] = {
+        "",   ".",  "-",   "-.",  "..",       "1..2",  "e5", "1e",  "1e+", "1.2.3", "1,5",
+        " 1", "1 ", "inf", "nan", "infinity", "0x1p3", "1f", "--1", "+-1", "1e5.0", "+Infinity"};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         assert_refused(MR_TYPE_DOUBLE, texts[i], "is not a double");
     assert_refused(MR_TYPE_DOUBLE, "1e309", "is out of range for a double");

@@ -1,31 +1,14 @@
 #include "core/text_value.h"
-
-/* Neither a NUL nor a byte of 0x80 and above: with high bits off, only a zero byte borrows into its high bit.
- */
-static inline bool is_ascii_word(uint64_t word)
-{
-    return ((word | (word - UINT64_C(0x0101010101010101))) & UINT64_C(0x8080808080808080)) == 0;
-}
-
-static inline uint64_t load_word(const char *at)
-{
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-    return word;
-}
+#include "core/words.h"
 
 static bool is_ascii(const char *at, size_t size)
 {
-    if (size >= 8) {
-        for (size_t i = 0; i + 8 < size; i += 8)
-            if (!is_ascii_word(load_word(at + i)))
-                return false;
-        return is_ascii_word(load_word(at + size - 8));
-    }
-    for (size_t i = 0; i < size; i++)
-        if (at[i] <= 0)
+    if (size < 8) /* what is behind the text counts as a letter */
+        return word_is_ascii(word_load_short(at, size) | UINT64_C(0x6161616161616161) << (8 * size));
+    for (size_t i = 0; i + 8 < size; i += 8)
+        if (!word_is_ascii(word_load(at + i)))
             return false;
-    return true;
+    return word_is_ascii(word_load(at + size - 8));
 }
 
 /* Length of the character of more than one byte at `at`, or 0 (Unicode 15, table 3-7). */
@@ -58,7 +41,7 @@ static bool is_utf8(const char *text, size_t size)
 {
     const unsigned char *bytes = (const unsigned char *)text;
     for (size_t i = 0; i < size;) {
-        if (size - i >= 8 && is_ascii_word(load_word(text + i))) {
+        if (size - i >= 8 && word_is_ascii(word_load(text + i))) {
             i += 8;
         } else if (bytes[i] >= 0x80) {
             size_t length = sequence_length(bytes + i, size - i);
