@@ -1,10 +1,281 @@
+/* program_task.c - one attempt of a tenant's program: copies in, program, seal. One process is one attempt;
+ * only a manifest that is there already is reported again. */
+#include "core/fault.h"
+#include "core/log.h"
+#include "task/attempt_folder.h"
+#include "task/folder.h"
+#include "task/process_tree.h"
+#include "task/program_process.h"
+#include "task/seal.h"
 #include "task/task.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <jansson.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+typedef struct step {
+    task_context *task;
+    const assignment *work;
+    const char *run_dir;
+    int run_fd;
+    int log_fd;
+    seal_spec seal;
+    attempt_folder folder;
+    json_t *command;
+    json_t *environment; /* array of texts NAME=VALUE */
+    Mr__Proto__ProgramProgress progress;
+} step;
+
+static char out_of_memory[] = "out of memory";
+
+/* --- what is run
+ * -------------------------------------------------------------------------------------------------- */
+
+static mr_err put_environment(step *self, const char *name, const char *value, mr_error *ret_error)
+{
+    mr_buf line = {0};
+    mr_err err = mr_buf_printf(&line, "%s=%s", name, value);
+    if (err == MR_OK && json_array_append_new(self->environment, json_stringn(line.data, line.size)) != 0)
+        err = MR_ENOMEM;
+    mr_buf_fini(&line);
+    return err == MR_OK ? MR_OK : mr_fail(ret_error, err, "%s", out_of_memory);
+}
+
+static mr_err put_own_environment(step *self, json_t *own, mr_error *ret_error)
+{
+    const char *name;
+    json_t *value;
+    if (!json_is_object(own))
+        return mr_fail(ret_error, MR_EINVALID, "program.env: not a JSON object of texts");
+    json_object_foreach(own, name, value)
+    {
+        if (!json_is_string(value) || strchr(name, '=') != NULL || *name == '\0')
+            return mr_fail(ret_error, MR_EINVALID, "program.env: \"%s\" is not a name with a text", name);
+        mr_err err = put_environment(self, name, json_string_value(value), ret_error);
+        if (err != MR_OK)
+            return err;
+    }
+    return MR_OK;
+}
+
+static const char *client_of(const step *self)
+{
+    const char *client = assignment_text(self->work, "client");
+    return client == NULL ? self->work->identity.tenant : client;
+}
+
+/* Own variables come last and win. */
+static mr_err build_environment(step *self, mr_error *ret_error)
+{
+    const char *const fixed[][2] = {
+        {"PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"},
+        {"HOME", self->folder.path},
+        {"LANG", "C.UTF-8"},
+        {"TZ", "UTC"},
+        {"CLIENT_ID", client_of(self)},
+        {"SOURCE_PATH", self->folder.path},
+    };
+    json_t *own = json_loads(assignment_text(self->work, "program.env"), JSON_REJECT_DUPLICATES, NULL);
+    mr_err err = MR_OK;
+    self->environment = json_array();
+    for (size_t i = 0; err == MR_OK && i < sizeof fixed / sizeof fixed[0]; i++)
+        if (json_object_get(own, fixed[i][0]) == NULL)
+            err = put_environment(self, fixed[i][0], fixed[i][1], ret_error);
+    if (err == MR_OK)
+        err = put_own_environment(self, own, ret_error);
+    json_decref(own);
+    return err;
+}
+
+/* A first word with a slash lies in the program's folder, unless it is absolute. */
+static mr_err build_command(step *self, mr_error *ret_error)
+{
+    self->command = json_loads(assignment_text(self->work, "program.command"), JSON_REJECT_DUPLICATES, NULL);
+    const char *first = json_string_value(json_array_get(self->command, 0));
+    if (first == NULL || *first == '\0')
+        return mr_fail(ret_error, MR_EINVALID, "program.command is empty");
+    if (*first == '/' || strchr(first, '/') == NULL)
+        return MR_OK;
+    mr_buf path = {0};
+    mr_err err = mr_buf_printf(&path, "%s/%s", assignment_text(self->work, "program.dir"),
+                               strncmp(first, "./", 2) == 0 ? first + 2 : first);
+    if (err == MR_OK && json_array_set_new(self->command, 0, json_stringn(path.data, path.size)) != 0)
+        err = MR_ENOMEM;
+    mr_buf_fini(&path);
+    return err == MR_OK ? MR_OK : mr_fail(ret_error, err, "%s", out_of_memory);
+}
+
+/* Borrowed texts with a NULL behind them; the array is the caller's. */
+static char **texts_of(const json_t *list)
+{
+    size_t count = json_array_size(list);
+    char **texts = calloc(count + 1, sizeof *texts);
+    for (size_t i = 0; texts != NULL && i < count; i++)
+        texts[i] = (char *)json_string_value(json_array_get(list, i));
+    return texts;
+}
+
+static bool stopping(void *arg)
+{
+    return control_stopping(arg);
+}
+
+/* --- the attempt
+ * -------------------------------------------------------------------------------------------------- */
+
+/* Why an attempt did not win, in words for the run. */
+static mr_err judge(step *self, const program_result *result, mr_error *ret_error)
+{
+    char how[80];
+    self->progress.exit_code = result->exit_code;
+    status_program(self->task->status, &self->progress);
+    if (result->exit_code == 0 && !result->late && !result->stopped)
+        return MR_OK;
+    if (result->late)
+        snprintf(how, sizeof how, "was ended at its deadline of %" PRId64 " s",
+                 assignment_integer(self->work, "program.deadline.seconds"));
+    else if (result->stopped)
+        snprintf(how, sizeof how, "was ended because the task was told to stop");
+    else if (result->exit_code < 0)
+        snprintf(how, sizeof how, "was killed by signal %d", -result->exit_code);
+    else
+        snprintf(how, sizeof how, "ended with exit code %d", result->exit_code);
+    mr_err err = mr_fail(ret_error, MR_EREFUSED, "program %s%s%s", how,
+                         result->tail[0] == '\0' ? "" : "; last output: ", result->tail);
+    return mr_classify(ret_error, err, MR_DATA);
+}
+
+static void kill_tree(void *arg)
+{
+    (void)arg;
+    while (process_tree_kill() > 0)
+        continue;
+}
+
+static mr_err run_program(step *self, mr_error *ret_error)
+{
+    program_result result = {.exit_code = 0};
+    char **arguments = texts_of(self->command), **environment = texts_of(self->environment);
+    program_spec spec = {
+        .arguments = arguments,
+        .environment = environment,
+        .folder = self->folder.path,
+        .deadline_ms = assignment_integer(self->work, "program.deadline.seconds") * 1000,
+        .grace_ms = assignment_integer(self->work, "program.grace.seconds") * 1000,
+        .log_fd = self->log_fd,
+        .log_max_bytes = assignment_integer(self->work, "log.max.bytes"),
+        .stopping = stopping,
+        .stopping_arg = self->task->control,
+    };
+    status_step(self->task->status, "program");
+    control_on_orphaned(self->task->control, kill_tree, NULL);
+    mr_err err = arguments == NULL || environment == NULL ? mr_fail(ret_error, MR_ENOMEM, "%s", out_of_memory)
+                                                          : program_run(&spec, &result, ret_error);
+    control_on_orphaned(self->task->control, NULL, NULL);
+    free(arguments);
+    free(environment);
+    return err == MR_OK ? judge(self, &result, ret_error) : err;
+}
+
+static mr_err open_log(step *self, mr_error *ret_error)
+{
+    self->log_fd =
+        openat(self->run_fd, "program.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
+    if (self->log_fd < 0)
+        return mr_fail_errno(ret_error, errno, "program.log");
+    dprintf(self->log_fd, "--- attempt %" PRId64 "\n", self->work->identity.epoch);
+    return MR_OK;
+}
+
+static mr_err with_program(step *self, seal_result *result, mr_error *ret_error)
+{
+    mr_buf out = {0};
+    status_step(self->task->status, "copy");
+    mr_err err = process_tree_adopt(ret_error);
+    if (err == MR_OK)
+        err = attempt_folder_open(self->run_dir, self->run_fd, self->work->identity.epoch, client_of(self),
+                                  &self->folder, ret_error);
+    if (err == MR_OK)
+        err = build_command(self, ret_error);
+    if (err == MR_OK)
+        err = build_environment(self, ret_error);
+    if (err == MR_OK)
+        err = open_log(self, ret_error);
+    MR_FAULT("program_folder_ready");
+    if (err == MR_OK)
+        err = run_program(self, ret_error);
+    status_step(self->task->status, "seal");
+    if (err == MR_OK && mr_buf_printf(&out, "%s/%s/out", self->folder.name, client_of(self)) != MR_OK)
+        err = mr_fail(ret_error, MR_ENOMEM, "%s", out_of_memory);
+    if (err == MR_OK)
+        err = seal_folder(&self->seal, out.data, result, ret_error);
+    mr_buf_fini(&out);
+    return err;
+}
+
+static mr_err report(step *self, const seal_result *result, bool has_program, mr_error *ret_error)
+{
+    const char *run_name = strrchr(self->run_dir, '/');
+    mr_buf sealed = {0};
+    mr_err err =
+        attempt_count_claimed(self->run_fd, &self->progress.files_in, &self->progress.bytes_in, ret_error);
+    if (err == MR_OK && has_program)
+        err = mr_buf_printf(&sealed, "runs/%s/sealed-%" PRId64,
+                            run_name == NULL ? self->run_dir : run_name + 1, self->work->identity.epoch);
+    if (err != MR_OK)
+        return err;
+    self->progress.sealed = true;
+    if (sealed.data != NULL)
+        self->progress.sealed_dir = sealed.data;
+    self->progress.manifest_sha256 = (char *)result->manifest_sha256;
+    self->progress.files_out = result->files;
+    self->progress.bytes_out = result->bytes;
+    status_program(self->task->status, &self->progress);
+    mr_log(MR_INFO, "attempt sealed", MR_STR("run", self->work->run_uid),
+           MR_INT("files_in", self->progress.files_in), MR_INT("files_out", result->files),
+           MR_INT("bytes_out", result->bytes), MR_STR("manifest_sha256", result->manifest_sha256));
+    mr_buf_fini(&sealed);
+    return MR_OK;
+}
+
+static mr_err fulfil(step *self, mr_error *ret_error)
+{
+    seal_result result;
+    bool has_program = assignment_text(self->work, "program.dir") != NULL;
+    mr_err err = seal_read(&self->seal, &result, ret_error);
+    if (err == MR_ENOTFOUND)
+        err = has_program ? with_program(self, &result, ret_error)
+                          : seal_claimed(&self->seal, &result, ret_error);
+    return err == MR_OK ? report(self, &result, has_program, ret_error) : err;
+}
 
 mr_err program_attempt(task_context *task, task_outcome *ret_outcome, int64_t *ret_stored_epoch,
                        mr_error *ret_error)
 {
-    (void)task;
-    (void)ret_outcome;
-    (void)ret_stored_epoch;
-    return mr_fail(ret_error, MR_EREFUSED, "this build has no program step");
+    step self = {.task = task, .work = task->assignment, .run_fd = -1, .log_fd = -1, .folder = {.fd = -1}};
+    (void)ret_stored_epoch; /* who may win is the coordinator's to say, by the epoch in the manifest's name */
+    self.run_dir = assignment_text(self.work, "run.dir");
+    mr__proto__program_progress__init(&self.progress);
+    self.progress.run_uid = (char *)self.work->run_uid;
+    status_state(task->status, MR__PROTO__TASK_STATE__RUNNING);
+    mr_err err = folder_open(self.run_dir, &self.run_fd, ret_error);
+    self.seal = (seal_spec){.run_fd = self.run_fd,
+                            .epoch = self.work->identity.epoch,
+                            .run_uid = self.work->run_uid,
+                            .datasets = assignment_text(self.work, "datasets")};
+    if (err == MR_OK)
+        err = fulfil(&self, ret_error);
+    if (err == MR_OK)
+        *ret_outcome = TASK_ENDED;
+    attempt_folder_close(&self.folder);
+    json_decref(self.command);
+    json_decref(self.environment);
+    if (self.log_fd >= 0)
+        close(self.log_fd);
+    if (self.run_fd >= 0)
+        close(self.run_fd);
+    return err;
 }

@@ -1,0 +1,226 @@
+#include "task/program_process.h"
+
+#include "core/fault.h"
+#include "core/text_value.h"
+#include "task/clock.h"
+#include "task/process_tree.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { LOOK_EVERY_MS = 50, KILL_MS = 10000, STOP_GRACE_MS = 3000, BLOCK_BYTES = 8192 };
+
+typedef struct program {
+    const program_spec *spec;
+    pid_t pid;
+    int output; /* our end of its stdout and stderr */
+    int64_t logged_bytes;
+    bool cut;
+    int64_t started_ms;
+    int64_t term_ms; /* when SIGTERM was sent; 0: not */
+    int64_t grace_ms;
+    program_result result;
+} program;
+
+/* --- in the child: only what is safe after fork in a process with threads
+ * ------------------------------------------ */
+
+_Noreturn static void give_up(void)
+{
+    int errnum = errno;
+    (void)!write(3, &errnum, sizeof errnum);
+    _exit(127);
+}
+
+/* Descriptor 3 tells the parent why there is no program; exec closes it. */
+_Noreturn static void become(const program_spec *spec, int output, int report)
+{
+    sigset_t none;
+    sigemptyset(&none);
+    int null = open("/dev/null", O_RDONLY);
+    /* First out of the way of 0..3, then into place. */
+    int far_output = fcntl(output, F_DUPFD, 10), far_report = fcntl(report, F_DUPFD, 10);
+    if (null < 0 || far_output < 0 || far_report < 0 || dup2(null, 0) < 0 || dup2(far_output, 1) < 0 ||
+        dup2(far_output, 2) < 0 || dup3(far_report, 3, O_CLOEXEC) < 0)
+        _exit(127);
+    syscall(SYS_close_range, 4U, ~0U, 0U);
+    for (int signal_number = 1; signal_number < NSIG; signal_number++)
+        (void)signal(signal_number, SIG_DFL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (setsid() < 0 || chdir(spec->folder) != 0)
+        give_up();
+    execvpe(spec->arguments[0], spec->arguments, spec->environment);
+    give_up();
+}
+
+/* --- output
+ * ------------------------------------------------------------------------------------------------------- */
+
+static void keep_tail(program *self, const char *data, size_t size)
+{
+    char *tail = self->result.tail;
+    size_t had = strlen(tail);
+    if (size >= PROGRAM_TAIL_BYTES) {
+        data += size - PROGRAM_TAIL_BYTES;
+        size = PROGRAM_TAIL_BYTES;
+    }
+    size_t keep = had + size > PROGRAM_TAIL_BYTES ? PROGRAM_TAIL_BYTES - size : had;
+    memmove(tail, tail + had - keep, keep);
+    for (size_t i = 0; i < size; i++)
+        tail[keep + i] = data[i] >= 0 && data[i] < ' ' ? ' ' : data[i];
+    tail[keep + size] = '\0';
+}
+
+static void log_output(program *self, const char *data, size_t size)
+{
+    static const char note[] = "\n[the rest of the output is left out: log.max.bytes]\n";
+    int64_t room = self->spec->log_max_bytes - self->logged_bytes;
+    size_t part = (int64_t)size < room ? size : (size_t)(room > 0 ? room : 0);
+    if (part > 0)
+        (void)!write(self->spec->log_fd, data, part);
+    self->logged_bytes += (int64_t)part;
+    if (part < size && !self->cut) {
+        (void)!write(self->spec->log_fd, note, sizeof note - 1);
+        self->cut = true;
+    }
+}
+
+/* False when the other end is closed. */
+static bool read_output(program *self)
+{
+    char block[BLOCK_BYTES];
+    for (int i = 0; i < 64; i++) { /* then look at the time again */
+        ssize_t size = read(self->output, block, sizeof block);
+        if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR))
+            return false;
+        if (size < 0)
+            return true;
+        log_output(self, block, (size_t)size);
+        keep_tail(self, block, (size_t)size);
+    }
+    return true;
+}
+
+/* --- life
+ * ---------------------------------------------------------------------------------------------------------
+ */
+
+static mr_err start(program *self, mr_error *ret_error)
+{
+    int output[2], report[2], errnum = 0;
+    if (pipe2(output, O_CLOEXEC) != 0)
+        return mr_fail_errno(ret_error, errno, "pipe");
+    if (pipe2(report, O_CLOEXEC) != 0) {
+        close(output[0]);
+        close(output[1]);
+        return mr_fail_errno(ret_error, errno, "pipe");
+    }
+    self->started_ms = clock_ms();
+    self->pid = fork();
+    if (self->pid == 0)
+        become(self->spec, output[1], report[1]);
+    int fork_errnum = errno;
+    close(output[1]);
+    close(report[1]);
+    self->output = output[0];
+    (void)fcntl(self->output, F_SETFL, O_NONBLOCK);
+    ssize_t size = self->pid < 0 ? 0 : read(report[0], &errnum, sizeof errnum);
+    close(report[0]);
+    if (self->pid < 0)
+        return mr_fail_errno(ret_error, fork_errnum, "fork");
+    if (size != sizeof errnum)
+        return MR_OK;
+    waitpid(self->pid, NULL, 0);
+    self->pid = -1;
+    return mr_classify(ret_error, mr_fail_errno(ret_error, errnum, "program %s", self->spec->arguments[0]),
+                       MR_DATA);
+}
+
+/* The leader of its process group is signalled with its group: shells pass nothing on. */
+static void end_by_time(program *self)
+{
+    int64_t now = clock_ms();
+    if (self->term_ms == 0) {
+        self->result.stopped = self->spec->stopping(self->spec->stopping_arg);
+        self->result.late = !self->result.stopped && now - self->started_ms >= self->spec->deadline_ms;
+        if (!self->result.stopped && !self->result.late)
+            return;
+        self->grace_ms = self->spec->grace_ms;
+        if (self->result.stopped && self->grace_ms > STOP_GRACE_MS)
+            self->grace_ms = STOP_GRACE_MS; /* whoever stops us does not wait for long */
+        self->term_ms = now;
+        kill(-self->pid, SIGTERM);
+    } else if (now - self->term_ms >= self->grace_ms) {
+        kill(-self->pid, SIGKILL);
+    }
+}
+
+static bool is_over(program *self)
+{
+    int state;
+    if (waitpid(self->pid, &state, WNOHANG) != self->pid)
+        return false;
+    self->result.exit_code = WIFSIGNALED(state) ? -WTERMSIG(state) : WEXITSTATUS(state);
+    return true;
+}
+
+static void watch(program *self, int pidfd)
+{
+    bool open = true;
+    while (!is_over(self)) {
+        struct pollfd fds[] = {{.fd = open ? self->output : -1, .events = POLLIN},
+                               {.fd = pidfd, .events = POLLIN}};
+        (void)poll(fds, 2, LOOK_EVERY_MS);
+        if (open && fds[0].revents != 0)
+            open = read_output(self);
+        end_by_time(self);
+    }
+}
+
+/* The tail was cut at a byte: what is no whole character at its start goes. */
+static void mend_tail(program_result *result)
+{
+    char *tail = result->tail;
+    size_t size = strlen(tail), skip = 0;
+    while (skip < 4 && skip < size && !mr_utf8_valid((mr_slice){tail + skip, size - skip}))
+        skip++;
+    if (!mr_utf8_valid((mr_slice){tail + skip, size - skip}))
+        for (size_t i = 0; i < size; i++)
+            if (tail[i] < 0)
+                tail[i] = '?';
+    if (skip < 4)
+        memmove(tail, tail + skip, size - skip + 1);
+    for (size = strlen(tail); size > 0 && tail[size - 1] == ' '; size--)
+        tail[size - 1] = '\0';
+}
+
+mr_err program_run(const program_spec *spec, program_result *ret_result, mr_error *ret_error)
+{
+    program self = {.spec = spec, .output = -1};
+    mr_err err = start(&self, ret_error);
+    if (err == MR_OK) {
+        int pidfd = (int)syscall(SYS_pidfd_open, self.pid, 0);
+        watch(&self, pidfd);
+        if (pidfd >= 0)
+            close(pidfd);
+        MR_FAULT("program_ended");
+        err = process_tree_end(KILL_MS, ret_error);
+        while (err == MR_OK && read_output(&self) && poll(&(struct pollfd){self.output, POLLIN, 0}, 1, 0) > 0)
+            continue; /* what was written before the end */
+        mend_tail(&self.result);
+    }
+    if (self.output >= 0)
+        close(self.output);
+    if (err == MR_OK)
+        *ret_result = self.result;
+    return err;
+}
