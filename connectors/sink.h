@@ -58,7 +58,8 @@ typedef struct mr_sink_class {
     /* Required. Takes the records, in order per partition; gives each a verdict now, or QUEUED. An error is about the
      * sink, not about a record, and stands for DISCONNECTED on all that have no final verdict. */
     mr_err (*write)(void *self, const mr_sink_record *records, size_t count, mr_error *ret_error);
-    /* Required if write() ever queues. Gives every queued record a verdict other than QUEUED within about timeout_ms. */
+    /* Required if write() ever queues. Gives every queued record a verdict other than QUEUED within about timeout_ms; a
+     * sink that waits for its store longer may leave them queued for the next flush(), but not for ever. */
     mr_err (*flush)(void *self, int timeout_ms, mr_error *ret_error);
     /* With positions() only: ends the store's transaction, with `positions` in it, after comparing epoch and old
      * position there (R2). Dead letters are on the bus by then. MR_EFENCED; MR_EUNKNOWN; other errors: rolled back. */

@@ -9,7 +9,7 @@ const mr_option mr_sqlite_sink_options[] = {
     {.name = "table", .type = MR_OPTION_TEXT, .help = "Table of the rows; by default the schema's name."},
     {.name = "sqlite.cache.bytes",
      .type = MR_OPTION_INTEGER,
-     .default_value = "16777216",
+     .default_value = "8388608",
      .minimum = 1048576,
      .maximum = 1073741824,
      .help = "Memory for pages of the store in bytes."},

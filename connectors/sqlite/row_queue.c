@@ -47,10 +47,17 @@ static bool is_text(const mr_value *value)
     return value->type == MR_TYPE_STRING || value->type == MR_TYPE_BYTES;
 }
 
+static bool is_small(const mr_value *value)
+{
+    return value->type == MR_TYPE_INT || value->type == MR_TYPE_BOOLEAN;
+}
+
 static size_t packed_size(const mr_value *value)
 {
     if (is_text(value))
         return 1 + sizeof value->size + (value->size > LONG_STRING_BYTES ? sizeof value->data : value->size);
+    if (is_small(value))
+        return 1 + sizeof(int32_t);
     return value->type == MR_TYPE_NULL ? 1 : 1 + sizeof value->integer;
 }
 
@@ -59,6 +66,10 @@ static char *pack(char *out, const mr_value *value)
     *out++ = (char)value->type;
     if (value->type == MR_TYPE_NULL)
         return out;
+    if (is_small(value)) {
+        memcpy(out, &(int32_t){(int32_t)value->integer}, sizeof(int32_t));
+        return out + sizeof(int32_t);
+    }
     if (!is_text(value)) {
         memcpy(out, &value->integer, sizeof value->integer); /* a real lies in the same eight bytes */
         return out + sizeof value->integer;
@@ -79,6 +90,12 @@ static const char *unpack(const char *in, mr_value *ret_value)
     *ret_value = (mr_value){.type = (uint32_t)*in++};
     if (ret_value->type == MR_TYPE_NULL)
         return in;
+    if (is_small(ret_value)) {
+        int32_t small;
+        memcpy(&small, in, sizeof small);
+        ret_value->integer = small;
+        return in + sizeof small;
+    }
     if (!is_text(ret_value)) {
         memcpy(&ret_value->integer, in, sizeof ret_value->integer);
         return in + sizeof ret_value->integer;

@@ -33,6 +33,8 @@ typedef struct sqlite_sink {
     size_t field_count;
     mr_value *values; /* of one row */
     size_t queue_bytes;
+    int lock_timeout_ms;
+    int waited_ms; /* for the lock, in flushes that did not get it */
 } sqlite_sink;
 
 static bool is_file_name(const char *name)
@@ -98,6 +100,7 @@ static mr_err open_store(sqlite_sink *sink, const char *key_space, mr_error *ret
     if (snprintf(identity, sizeof identity, "%s/%s/%d", env->tenant, env->connector, env->task) >=
         (int)sizeof identity)
         return mr_fail(ret_error, MR_EINVALID, "connector %.100s...: the name is too long", env->connector);
+    sink->lock_timeout_ms = settings.lock_timeout_ms;
     return store_open(&sink->store, mr_option_text(options, env->config, "store.dir"), env->tenant, key_space,
                       identity, env->epoch, &settings, ret_error);
 }
@@ -282,11 +285,21 @@ static mr_err sqlite_sink_write(void *self, const mr_sink_record *records, size_
     return MR_OK;
 }
 
+/* While another writer has the store, the records stay queued for a later flush, up to the lock timeout. */
 static mr_err sqlite_sink_flush(void *self, int timeout_ms, mr_error *ret_error)
 {
     sqlite_sink *sink = self;
-    sink->store.lock_timeout_ms = timeout_ms;
-    return sink->pending.range_count > 0 ? apply(sink, ret_error) : MR_OK;
+    if (sink->pending.range_count == 0)
+        return MR_OK;
+    sink->store.lock_timeout_ms = timeout_ms < sink->lock_timeout_ms ? timeout_ms : sink->lock_timeout_ms;
+    mr_err err = begin(sink, ret_error);
+    sink->store.lock_timeout_ms = sink->lock_timeout_ms;
+    if (err == MR_EUNAVAILABLE && sink->waited_ms + timeout_ms < sink->lock_timeout_ms) {
+        sink->waited_ms += timeout_ms;
+        return MR_OK;
+    }
+    sink->waited_ms = 0;
+    return err == MR_OK ? apply(sink, ret_error) : err;
 }
 
 static mr_err store_positions(sqlite_sink *sink, const mr_sink_position *positions, size_t count,

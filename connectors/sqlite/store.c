@@ -10,7 +10,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { WAIT_STEP_MS = 5 };
+enum {
+    WAIT_STEP_MS = 5,
+    PAGE_BYTES = 16384,     /* a transaction touches most pages of the key's index: fewer, larger calls */
+    READERS_WAIT_MS = 1000, /* for readers to let the log go, when it has become too long */
+    LOG_TOO_LONG_FACTOR = 4,
+};
 
 static int64_t now_ms(void)
 {
@@ -127,19 +132,58 @@ static mr_err set_wal(sqlite_store *store, mr_error *ret_error)
     return result == SQLITE_OK ? MR_OK : store_fail(store, result, "switch to WAL", ret_error);
 }
 
+static int note_log(void *arg, sqlite3 *db, const char *schema, int pages)
+{
+    sqlite_store *store = arg;
+    (void)db;
+    (void)schema;
+    store->log_bytes = (int64_t)pages * store->page_bytes;
+    return SQLITE_OK;
+}
+
+/* Copies the log into the file when it is long enough. Readers of an old state keep that from ending; a log
+ * that is far too long waits for them, so that the next transaction can start it anew. Failing is no harm:
+ * the next commit tries again. */
+static void shorten_log(sqlite_store *store)
+{
+    int kept_ms = store->lock_timeout_ms;
+    if (store->log_bytes < store->wal_bytes)
+        return;
+    bool too_long = store->log_bytes >= LOG_TOO_LONG_FACTOR * store->wal_bytes;
+    store->lock_timeout_ms = READERS_WAIT_MS;
+    (void)sqlite3_wal_checkpoint_v2(
+        store->db, "main", too_long ? SQLITE_CHECKPOINT_RESTART : SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    store->lock_timeout_ms = kept_ms;
+}
+
+static mr_err read_page_size(sqlite_store *store, mr_error *ret_error)
+{
+    sqlite3_stmt *read = NULL;
+    mr_err err = store_prepare(store, "PRAGMA page_size", &read, ret_error);
+    if (err == MR_OK && sqlite3_step(read) == SQLITE_ROW)
+        store->page_bytes = sqlite3_column_int(read, 0);
+    sqlite3_finalize(read);
+    return err;
+}
+
 static mr_err configure(sqlite_store *store, const store_settings *settings, mr_error *ret_error)
 {
-    char sql[400];
-    int page_bytes = 4096;
+    char sql[300];
     sqlite3_busy_handler(store->db, wait_for_lock, store);
-    mr_err err = set_wal(store, ret_error);
+    snprintf(sql, sizeof sql, "PRAGMA page_size = %d", PAGE_BYTES); /* of a new file only */
+    mr_err err = store_exec(store, sql, ret_error);
+    if (err == MR_OK)
+        err = set_wal(store, ret_error);
+    if (err == MR_OK)
+        err = read_page_size(store, ret_error);
     if (err != MR_OK)
         return err;
+    store->wal_bytes = settings->wal_bytes;
+    sqlite3_wal_hook(store->db, note_log, store);
     snprintf(sql, sizeof sql,
              "PRAGMA synchronous = FULL; PRAGMA cache_size = -%" PRId64
-             "; PRAGMA wal_autocheckpoint = %" PRId64 ";"
-             "PRAGMA journal_size_limit = %" PRId64 "; PRAGMA temp_store = MEMORY",
-             settings->cache_bytes / 1024, settings->wal_bytes / page_bytes, settings->wal_bytes);
+             "; PRAGMA journal_size_limit = %" PRId64 "; PRAGMA temp_store = MEMORY",
+             settings->cache_bytes / 1024, settings->wal_bytes);
     err = store_exec(store, sql, ret_error);
     if (err == MR_OK)
         err = store_prepare(store, "BEGIN IMMEDIATE", &store->begin, ret_error);
@@ -208,6 +252,7 @@ mr_err store_commit(sqlite_store *store, mr_error *ret_error)
     int result = run(store->commit);
     if (result == SQLITE_OK) {
         store->in_transaction = false;
+        shorten_log(store);
         return MR_OK;
     }
     mr_err err = store_fail(store, result, "commit", ret_error);

@@ -21,8 +21,11 @@ typedef struct sqlite_store {
     mr_holder *holder;
     char *path;
     sqlite3_stmt *begin, *commit, *rollback;
-    int lock_timeout_ms;
-    int64_t waiting_since_ms; /* 0: does not wait for the lock */
+    int lock_timeout_ms; /* of the next wait */
+    int64_t waiting_since_ms;
+    int page_bytes;
+    int64_t wal_bytes;
+    int64_t log_bytes; /* of the log after the last commit */
     bool in_transaction;
 } sqlite_store;
 
