@@ -242,6 +242,17 @@ void conformance_await_stop(pid_t child)
     assert_true(WIFSTOPPED(await(child, WUNTRACED)));
 }
 
+void conformance_await_growth(const fixture *f, long times)
+{
+    mr_error error = {0};
+    int64_t first, end, seen = -1, deadline = conformance_now_us() + DEADLINE_MS * 1000;
+    for (long grown = -1; grown < times; grown += end != seen, seen = end) {
+        conformance_must(mr_bus_offsets(f->bus, TOPIC, 0, &first, &end, &error), &error);
+        if (conformance_now_us() > deadline)
+            fail_msg("nobody has committed for %d ms", DEADLINE_MS);
+    }
+}
+
 void conformance_arm(fixture *f, const char *variable, const char *point)
 {
     conformance_disarm(f);

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { FENCED = 10, COMMITTED = 11, OTHERWISE = 12, TAKEOVER_MS = 1000 };
@@ -149,6 +150,54 @@ static void test_a_writer_frozen_before_its_commit_is_refused_later(void **state
     take_over(f, conformance_spawn(f, write_and_freeze, &by_signal), "source");
 }
 
+/* Goes on where the position says until it is fenced; `arg` is its epoch. */
+static int write_until_fenced(const fixture *f, mr_bus *bus, void *arg)
+{
+    mr_bus_writer *writer = conformance_writer(bus, "source", *(long *)arg);
+    (void)f;
+    for (long next = conformance_load_number(writer);; next++) {
+        char text[32];
+        mr_error error = {0};
+        snprintf(text, sizeof text, "%ld", next);
+        conformance_send(writer, TOPIC, 0, text);
+        snprintf(text, sizeof text, "%ld", next + 1);
+        conformance_must(mr_bus_send_position(writer, MR_SLICE_LITERAL("rows"), mr_slice_of(text), &error),
+                         &error);
+        int told = commit_and_tell(writer);
+        if (told != COMMITTED)
+            return told;
+    }
+}
+
+static void test_a_writer_frozen_at_any_moment_is_taken_over(void **state)
+{
+    enum { ROUNDS = 25 };
+    fixture *f = *state;
+    int64_t longest_us = 0;
+    conformance_topic(f, TOPIC, 1);
+    for (long epoch = 1; epoch < 2 * ROUNDS; epoch += 2) {
+        pid_t child = conformance_spawn(f, write_until_fenced, &epoch);
+        conformance_await_growth(f, 3 + epoch % 4);
+        nanosleep(&(struct timespec){.tv_nsec = epoch * 137 % 1000 * 1000},
+                  NULL); /* another moment each time */
+        kill(child, SIGSTOP);
+        conformance_await_stop(child);
+        int64_t start = conformance_now_us();
+        mr_bus_writer *writer = conformance_writer(f->bus, "source", epoch + 1);
+        long next = conformance_load_number(writer);
+        conformance_commit_numbers(writer, 1, next, 5);
+        int64_t took_us = conformance_now_us() - start;
+        longest_us = took_us > longest_us ? took_us : longest_us;
+        kill(child, SIGCONT);
+        int status = conformance_join(child);
+        assert_true(status == FENCED || status == 1000 + SIGKILL);
+        conformance_expect_numbers(f->bus, 1, next + 5);
+        mr_bus_writer_close(&writer);
+    }
+    print_message("           taken over in at most %lld ms\n", (long long)longest_us / 1000);
+    assert_true(longest_us < TAKEOVER_MS * 1000);
+}
+
 /* --- killed processes --- */
 
 enum { PARTITIONS = 3, BATCH = 40 };
@@ -171,16 +220,8 @@ static void test_records_and_position_of_a_killed_writer_agree(void **state)
     conformance_topic(f, TOPIC, PARTITIONS);
     for (long epoch = 1; epoch <= 20; epoch += 2) {
         long plan[] = {epoch, 1000000};
-        int32_t before = 0;
         pid_t child = conformance_spawn(f, write_on, plan);
-        /* Killed while it commits: it is at work once something of it is visible. */
-        int64_t first, end = 0, seen = -1, deadline = conformance_now_us() + DEADLINE_MS * 1000;
-        mr_error error = {0};
-        for (before = 0; before < 2 + epoch % 5 && conformance_now_us() < deadline;) {
-            conformance_must(mr_bus_offsets(f->bus, TOPIC, 0, &first, &end, &error), &error);
-            before += end != seen;
-            seen = end;
-        }
+        conformance_await_growth(f, 1 + epoch % 5);
         kill(child, SIGKILL);
         assert_int_equal(conformance_join(child), 1000 + SIGKILL);
         mr_bus_writer *writer = conformance_writer(f->bus, "source", epoch + 1);
@@ -264,6 +305,7 @@ const struct CMUnitTest conformance_fencing_tests[] = {
     CONFORMANCE_TEST(test_tasks_of_a_connector_do_not_fence_each_other),
     CONFORMANCE_TEST(test_a_writer_frozen_in_its_transaction_is_taken_over),
     CONFORMANCE_TEST(test_a_writer_frozen_before_its_commit_is_refused_later),
+    CONFORMANCE_TEST(test_a_writer_frozen_at_any_moment_is_taken_over),
     CONFORMANCE_TEST(test_records_and_position_of_a_killed_writer_agree),
     CONFORMANCE_TEST(test_a_kill_around_the_commit_loses_and_doubles_nothing),
     CONFORMANCE_TEST(test_a_commit_of_unknown_outcome_that_succeeded_is_found),

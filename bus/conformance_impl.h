@@ -57,6 +57,10 @@ pid_t conformance_spawn(const fixture *f, int (*work)(const fixture *f, mr_bus *
 int conformance_join(pid_t child); /* exit status, or 1000 + the signal that ended it */
 void conformance_await_stop(pid_t child);
 
+/* Waits until somebody has committed to partition 0 of TOPIC so many times, as far as they are seen one by
+ * one. */
+void conformance_await_growth(const fixture *f, long times);
+
 /* From now on, in this process and its children to come: `variable` of core/fault.h at `point`, once. */
 void conformance_arm(fixture *f, const char *variable, const char *point);
 void conformance_disarm(fixture *f);

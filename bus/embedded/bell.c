@@ -2,6 +2,7 @@
 #include "bus/embedded/bell.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
 #include <sys/epoll.h>
@@ -15,6 +16,10 @@ enum { NET_MS = 1000, NET_WITHOUT_INOTIFY_MS = 100 };
 /* A user has few inotify instances (128 by default), so that having none left is no error. */
 static void watch_file(embedded_bell *bell, const char *path)
 {
+    int fd = open(path, O_RDONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW,
+                  0600); /* lost, when only FILE.db was restored */
+    if (fd >= 0)
+        close(fd);
     bell->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
     if (bell->inotify_fd >= 0 && inotify_add_watch(bell->inotify_fd, path, IN_ATTRIB | IN_MODIFY) < 0) {
         close(bell->inotify_fd);

@@ -204,8 +204,8 @@ static mr_err ensure_tables(embedded_bus *bus, const char *tenant_uid, mr_error 
     return err;
 }
 
-/* For one who only reads: makes nothing. */
-static mr_err open_existing(embedded_bus *bus, mr_error *ret_error)
+/* Takes no lock that a frozen process could hold, and makes nothing. */
+static mr_err open_existing(embedded_bus *bus, const char *tenant_uid, mr_error *ret_error)
 {
     bool has = false;
     if (access(bus->path, F_OK) != 0)
@@ -215,27 +215,34 @@ static mr_err open_existing(embedded_bus *bus, mr_error *ret_error)
         err = has_tables(&bus->db, &has, ret_error);
     if (err == MR_OK && !has)
         err = mr_fail(ret_error, MR_ENOTFOUND, "bus file %s: nothing was written to it yet", bus->path);
-    return err == MR_OK ? check_owner(bus, NULL, ret_error) : err;
+    return err == MR_OK ? check_owner(bus, tenant_uid, ret_error) : err;
 }
 
-mr_err embedded_layout_open(embedded_bus *bus, const char *tenant_uid, mr_error *ret_error)
+static mr_err make_locked(embedded_bus *bus, const char *folder, const char *tenant_uid, mr_error *ret_error)
 {
-    char *folder;
     int bell = -1;
-    if (tenant_uid == NULL)
-        return open_existing(bus, ret_error);
-    mr_err err = folder_of(bus->path, &folder, ret_error);
-    if (err != MR_OK)
-        return err;
-    err = ensure_folder(folder, ret_error);
-    if (err == MR_OK)
-        err = lock_bell(bus, &bell, ret_error);
+    mr_err err = lock_bell(bus, &bell, ret_error);
     if (err == MR_OK)
         err = ensure_file(bus->path, folder, ret_error);
     if (err == MR_OK)
         err = ensure_tables(bus, tenant_uid, ret_error);
     if (bell >= 0)
         close(bell); /* frees the lock */
+    return err;
+}
+
+mr_err embedded_layout_open(embedded_bus *bus, const char *tenant_uid, mr_error *ret_error)
+{
+    char *folder = NULL;
+    mr_err err = open_existing(bus, tenant_uid, ret_error);
+    if (err != MR_ENOTFOUND || tenant_uid == NULL)
+        return err;
+    embedded_db_close(&bus->db);
+    err = folder_of(bus->path, &folder, ret_error);
+    if (err == MR_OK)
+        err = ensure_folder(folder, ret_error);
+    if (err == MR_OK)
+        err = make_locked(bus, folder, tenant_uid, ret_error);
     free(folder);
     return err;
 }

@@ -212,6 +212,9 @@ mr_err embedded_writer_open(mr_bus *base, const mr_bus_identity *identity, mr_bu
                             int64_t *ret_stored_epoch, mr_error *ret_error)
 {
     const embedded_bus *bus = (const embedded_bus *)base;
+    if (strcmp(identity->tenant, bus->tenant) != 0)
+        return mr_fail(ret_error, MR_EBUG, "a writer of tenant %s on the bus of tenant %s", identity->tenant,
+                       bus->tenant);
     embedded_writer *writer = calloc(1, sizeof *writer);
     if (writer == NULL)
         return mr_fail(ret_error, MR_ENOMEM, "memory for a writer is short");
