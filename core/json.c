@@ -67,7 +67,7 @@ static mr_err get(const json_t *object, const char *field, const char *path, jso
 mr_err mr_json_get_text(const json_t *object, const char *field, const char *path, const char **ret_text,
                         mr_error *ret_error)
 {
-    json_t *value;
+    json_t *value = NULL;
     mr_err err = get(object, field, path, JSON_STRING, "a string is expected", &value, ret_error);
     if (err == MR_OK)
         *ret_text = json_string_value(value);
@@ -77,7 +77,7 @@ mr_err mr_json_get_text(const json_t *object, const char *field, const char *pat
 mr_err mr_json_get_integer(const json_t *object, const char *field, const char *path, int64_t minimum,
                            int64_t maximum, int64_t *ret_integer, mr_error *ret_error)
 {
-    json_t *value;
+    json_t *value = NULL;
     mr_err err = get(object, field, path, JSON_INTEGER, "a whole number is expected", &value, ret_error);
     if (err != MR_OK)
         return err;
