@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <inttypes.h>
-#include <jansson.h>
 #include <stdlib.h>
 
 static const mr_option *find(const mr_option *table, const char *name)
@@ -65,15 +64,50 @@ static bool parse_char(const char *text, char *ret_char)
     return true;
 }
 
+static const char *skip_blanks(const char *at)
+{
+    return at + strspn(at, " \t\r\n");
+}
+
+/* Behind a JSON string that starts at `at`, or NULL. */
+static const char *skip_string(const char *at)
+{
+    if (*at++ != '"')
+        return NULL;
+    for (; *at != '"'; at++) {
+        if ((unsigned char)*at < ' ')
+            return NULL;
+        if (*at != '\\')
+            continue;
+        at++;
+        if (*at == 'u' && strspn(at + 1, "0123456789abcdefABCDEF") < 4)
+            return NULL;
+        if (*at == '\0' || strchr("\"\\/bfnrtu", *at) == NULL)
+            return NULL;
+    }
+    return at + 1;
+}
+
+/* The form only, without a JSON library: the worker has options as well, and stays small. Who uses a list
+ * parses it. */
 static bool is_list_of_strings(const char *text)
 {
-    json_t *list = json_loads(text, JSON_REJECT_DUPLICATES, NULL);
-    bool fits = json_is_array(list);
-    size_t i;
-    json_t *item;
-    json_array_foreach(list, i, item) fits = fits && json_is_string(item);
-    json_decref(list);
-    return fits;
+    const char *at = skip_blanks(text);
+    if (*at++ != '[')
+        return false;
+    at = skip_blanks(at);
+    while (*at == '"') {
+        at = skip_string(at);
+        if (at == NULL)
+            return false;
+        at = skip_blanks(at);
+        if (*at != ',')
+            break;
+        at = skip_blanks(at + 1);
+        if (*at != '"')
+            return false;
+    }
+    return *at == ']' && *skip_blanks(at + 1) == '\0';
 }
 
 /* A secret's value is not shown. */

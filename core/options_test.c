@@ -97,6 +97,32 @@ static void test_values_that_do_not_fit_are_told(void **state)
     assert_refused("name=x\ncsv.null.values=[1]", "csv.null.values: ");
 }
 
+static void assert_list(const char *list, mr_err expected)
+{
+    mr_props *props = NULL;
+    assert_int_equal(mr_props_open(&props), MR_OK);
+    assert_int_equal(mr_props_set(props, "name", "x"), MR_OK);
+    assert_int_equal(mr_props_set(props, "csv.null.values", list), MR_OK);
+    if (mr_options_check(tables, props, "x", NULL) != expected)
+        fail_msg("%s", list);
+    mr_props_close(&props);
+}
+
+static void test_a_list_is_a_json_array_of_strings(void **state)
+{
+    (void)state;
+    static const char *const good[] = {
+        "[]", " [ ] ", "[\"\"]", "[\"NA\",\"a,]\"]", " [ \"x\" , \"\\\\\" ] ", "[\"\\u00e9\\\"\"]"};
+    static const char *const bad[] = {
+        "",          "[",         "]",         "[\"a\"",      "[\"a\",]", "[,\"a\"]", "[\"a\" \"b\"]",
+        "[\"a]",     "[\"a\"] x", "[\"\\x\"]", "[\"\\u12\"]", "[\"\\\"]", "[\"\\",    "[null]",
+        "{\"a\":1}", "[\"\t\"]"};
+    for (size_t i = 0; i < sizeof good / sizeof *good; i++)
+        assert_list(good[i], MR_OK);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        assert_list(bad[i], MR_EINVALID);
+}
+
 static void test_a_secret_is_not_told(void **state)
 {
     (void)state;
@@ -170,6 +196,7 @@ int main(void)
         cmocka_unit_test(test_an_unknown_name_is_told_with_the_nearest),
         cmocka_unit_test(test_a_missing_required_name_is_told),
         cmocka_unit_test(test_values_that_do_not_fit_are_told),
+        cmocka_unit_test(test_a_list_is_a_json_array_of_strings),
         cmocka_unit_test(test_a_secret_is_not_told),
         cmocka_unit_test(test_getters_answer_value_default_or_nothing),
         cmocka_unit_test(test_prints_the_table_for_help_and_for_the_reference),
