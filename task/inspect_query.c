@@ -116,7 +116,8 @@ static mr_err attach(query *self, const char *folder, const char *file, mr_error
 {
     char path[4096], name[NAME_BYTES];
     sqlite3_stmt *statement = NULL;
-    snprintf(path, sizeof path, "%s/%s", folder, file);
+    if (snprintf(path, sizeof path, "%s/%s", folder, file) >= (int)sizeof path)
+        return mr_fail(ret_error, MR_ETOOLARGE, "store.dir: %s is too long a path", folder);
     snprintf(name, sizeof name, "%.*s", (int)(strlen(file) - 3), file);
     char *uri = read_only_uri(path);
     if (uri == NULL)
