@@ -121,7 +121,7 @@ static mr_err check_file(int folder, const char *name, mr_error *ret_error)
 static mr_err add_file(seal *self, int folder, const char *name, mr_error *ret_error)
 {
     char hex[65];
-    uint64_t size;
+    uint64_t size = 0;
     const char *dataset;
     int fd = -1;
     mr_err err = dataset_of(self, name, &dataset, ret_error);
