@@ -360,7 +360,8 @@ static mr_err load(mr_slice text, json_t **ret_root, mr_error *ret_error)
     *ret_root = json_loadb(text.size > 0 ? text.data : "", text.size, JSON_REJECT_DUPLICATES, &json_error);
     if (*ret_root != NULL)
         return MR_OK;
-    if (json_error_code(&json_error) == json_error_out_of_memory)
+    if (json_error_code(&json_error) == json_error_out_of_memory ||
+        json_error.text[0] == '\0') /* says nothing */
         return mr_fail(ret_error, MR_ENOMEM, "no memory for a schema");
     return mr_fail(ret_error, MR_EINVALID, "schema: line %d, column %d: %s", json_error.line,
                    json_error.column, json_error.text);
