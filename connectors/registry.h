@@ -1,4 +1,5 @@
-/* registry.h - connector classes by name. registry.c links their code (task only); options.c only their tables. */
+/* registry.h - connector classes by name. registry.c links their code (task only); options.c only their
+ * tables. */
 #ifndef MR_CONNECTORS_REGISTRY_H
 #define MR_CONNECTORS_REGISTRY_H
 

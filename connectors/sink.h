@@ -1,10 +1,10 @@
-/* sink.h - the interface of a sink connector. It writes; the framework (task/) consumes, converts, batches, retries,
- * writes dead letters and commits.
+/* sink.h - the interface of a sink connector. It writes; the framework (task/) consumes, converts, batches,
+ * retries, writes dead letters and commits.
  *
- * A sink never talks to the bus and never decides about retries: it gives a verdict on every record, in any order,
- * through env->verdicts. Calls come from one thread. After MR_EFENCED, DISCONNECTED or a failed commit() the framework
- * closes the sink, opens it again and delivers again from the position that then holds; what had no final verdict is
- * given again.
+ * A sink never talks to the bus and never decides about retries: it gives a verdict on every record, in any
+ * order, through env->verdicts. Calls come from one thread. After MR_EFENCED, DISCONNECTED or a failed
+ * commit() the framework closes the sink, opens it again and delivers again from the position that then
+ * holds; what had no final verdict is given again.
  */
 #ifndef MR_CONNECTORS_SINK_H
 #define MR_CONNECTORS_SINK_H
@@ -17,8 +17,8 @@ typedef struct mr_sink_record {
     int64_t offset;
     int64_t timestamp_ms;
     mr_slice key;           /* as on the bus; borrowed until the final verdict */
-    const mr_value *values; /* one per field of env->schema; NULL: a tombstone. Valid during write() only; what its
-                               strings point to is borrowed until the final verdict. */
+    const mr_value *values; /* one per field of env->schema; NULL: a tombstone. Valid during write() only;
+                               what its strings point to is borrowed until the final verdict. */
 } mr_sink_record;
 
 typedef enum mr_verdict {
@@ -30,7 +30,8 @@ typedef enum mr_verdict {
 } mr_verdict;
 
 typedef struct mr_verdicts mr_verdicts;
-/* Verdict on the records first_seq..last_seq. reason: for RETRY, DISCONNECTED, REJECTED; copied. Thread: the sink's. */
+/* Verdict on the records first_seq..last_seq. reason: for RETRY, DISCONNECTED, REJECTED; copied. Thread: the
+ * sink's. */
 void mr_verdict_give(mr_verdicts *verdicts, uint64_t first_seq, uint64_t last_seq, mr_verdict verdict,
                      uint32_t after_ms, const char *reason);
 
@@ -48,21 +49,24 @@ typedef struct mr_sink_class {
     const mr_option *options;
     size_t state_size; /* the framework allocates it zeroed and passes it as self */
 
-    /* Required. Connects, creates what is missing, compares the target with env->schema: a mismatch is MR_EINVALID
-     * (config). Stores with positions fence here: MR_EFENCED when the store knows a newer epoch, which
-     * *ret_stored_epoch then tells. close() follows even when open fails. */
+    /* Required. Connects, creates what is missing, compares the target with env->schema: a mismatch is
+     * MR_EINVALID (config). Stores with positions fence here: MR_EFENCED when the store knows a newer epoch,
+     * which *ret_stored_epoch then tells. close() follows even when open fails. */
     mr_err (*open)(void *self, const mr_env *env, mr_verdicts *verdicts, int64_t *ret_stored_epoch,
                    mr_error *ret_error);
-    /* Stores with positions only: those of env->connector for env->topic, read after fencing. NULL: the bus's count. */
+    /* Stores with positions only: those of env->connector for env->topic, read after fencing. NULL: the bus's
+     * count. */
     mr_err (*positions)(void *self, mr_sink_position_fn fn, void *arg, mr_error *ret_error);
-    /* Required. Takes the records, in order per partition; gives each a verdict now, or QUEUED. An error is about the
-     * sink, not about a record, and stands for DISCONNECTED on all that have no final verdict. */
+    /* Required. Takes the records, in order per partition; gives each a verdict now, or QUEUED. An error is
+     * about the sink, not about a record, and stands for DISCONNECTED on all that have no final verdict. */
     mr_err (*write)(void *self, const mr_sink_record *records, size_t count, mr_error *ret_error);
-    /* Required if write() ever queues. Gives every queued record a verdict other than QUEUED within about timeout_ms; a
-     * sink that waits for its store longer may leave them queued for the next flush(), but not for ever. */
+    /* Required if write() ever queues. Gives every queued record a verdict other than QUEUED within about
+     * timeout_ms; a sink that waits for its store longer may leave them queued for the next flush(), but not
+     * for ever. */
     mr_err (*flush)(void *self, int timeout_ms, mr_error *ret_error);
-    /* With positions() only: ends the store's transaction, with `positions` in it, after comparing epoch and old
-     * position there (R2). Dead letters are on the bus by then. MR_EFENCED; MR_EUNKNOWN; other errors: rolled back. */
+    /* With positions() only: ends the store's transaction, with `positions` in it, after comparing epoch and
+     * old position there (R2). Dead letters are on the bus by then. MR_EFENCED; MR_EUNKNOWN; other errors:
+     * rolled back. */
     mr_err (*commit)(void *self, const mr_sink_position *positions, size_t count, mr_error *ret_error);
     /* Required. Rolls back, frees; accepts a half-open state. */
     void (*close)(void *self);

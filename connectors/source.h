@@ -1,8 +1,9 @@
-/* source.h - the interface of a source connector. It reads; the framework (task/) converts, produces and commits.
+/* source.h - the interface of a source connector. It reads; the framework (task/) converts, produces and
+ * commits.
  *
- * A source never talks to the bus and never decides about retries. Calls come from one thread, in the order open,
- * poll..., committed between polls, close. A source that fails says why and of which class (core/error.h); the
- * framework closes it, waits and opens it again from the last committed positions.
+ * A source never talks to the bus and never decides about retries. Calls come from one thread, in the order
+ * open, poll..., committed between polls, close. A source that fails says why and of which class
+ * (core/error.h); the framework closes it, waits and opens it again from the last committed positions.
  */
 #ifndef MR_CONNECTORS_SOURCE_H
 #define MR_CONNECTORS_SOURCE_H
@@ -24,10 +25,12 @@ typedef struct mr_source_batch {
     mr_arena *arena;
     mr_source_record *records; /* the source allocates it in the arena */
     size_t count;
-    /* Position behind the last record of this batch: JSON, without counts (the framework adds them). Required. */
+    /* Position behind the last record of this batch: JSON, without counts (the framework adds them).
+     * Required. */
     mr_slice position;
     uint64_t bytes;          /* read for this batch */
-    uint32_t rejected_files; /* files found unreadable as a whole within this batch (reasons are logged by the framework) */
+    uint32_t rejected_files; /* files found unreadable as a whole within this batch (reasons are logged by the
+                                framework) */
     const char *rejected_file_reason;
     bool end; /* bounded sources: nothing comes after this batch */
 } mr_source_batch;
@@ -36,11 +39,11 @@ typedef struct mr_source_class {
     const char *name;         /* "files" */
     const mr_option *options; /* see options.c of the connector */
     size_t state_size;        /* the framework allocates it zeroed and passes it as self */
-    /* Required. `position` is the committed one of this source partition, data NULL: from the start. close() follows
-     * even when open fails. */
+    /* Required. `position` is the committed one of this source partition, data NULL: from the start. close()
+     * follows even when open fails. */
     mr_err (*open)(void *self, const mr_env *env, mr_slice position, mr_error *ret_error);
-    /* Required. Waits up to timeout_ms for something to read; a batch without records is fine. About 1,000 records or
-     * 256 KiB a call. */
+    /* Required. Waits up to timeout_ms for something to read; a batch without records is fine. About 1,000
+     * records or 256 KiB a call. */
     mr_err (*poll)(void *self, int timeout_ms, mr_source_batch *batch, mr_error *ret_error);
     /* Optional. What lies before `position` is durable on the bus. */
     void (*committed)(void *self, mr_slice position);
