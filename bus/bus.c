@@ -1,7 +1,13 @@
 /* bus.c - chooses the implementation and checks what is the same for every bus. */
 #include "bus/bus_impl.h"
 
-enum { TOPIC_BYTES = 249, PARTITIONS = 10000, RECORD_BYTES = 16 * 1024 * 1024, RECORD_HEADERS = 1000 };
+enum {
+    TOPIC_BYTES = 249,
+    CONNECTOR_BYTES = 255,
+    PARTITIONS = 10000,
+    RECORD_BYTES = 16 * 1024 * 1024,
+    RECORD_HEADERS = 1000
+};
 
 static const mr_bus_impl *const implementations[] = {&mr_bus_embedded};
 
@@ -98,7 +104,8 @@ mr_err mr_bus_writer_open(mr_bus *bus, const mr_bus_identity *identity, mr_bus_w
     mr_err err = check_writable(bus, ret_error);
     if (err != MR_OK)
         return err;
-    if (identity->connector[0] == '\0' || identity->task < 0 || identity->epoch < 1)
+    size_t name_size = strlen(identity->connector);
+    if (name_size == 0 || name_size > CONNECTOR_BYTES || identity->task < 0 || identity->epoch < 1)
         return mr_fail(ret_error, MR_EINVALID,
                        "connector \"%.60s\", task %d, epoch %lld: not an identity of a task",
                        identity->connector, identity->task, (long long)identity->epoch);

@@ -138,7 +138,7 @@ static void test_a_writer_frozen_in_its_transaction_is_taken_over(void **state)
     fixture *f = *state;
     bool by_signal = false;
     conformance_topic(f, TOPIC, 1);
-    conformance_arm(f, "MR_FAULT_KILL", "");
+    conformance_arm(f, "MR_FAULT_KILL", ""); /* a folder for marks: the child arms its stop after a commit */
     take_over(f, conformance_spawn(f, write_and_freeze, &by_signal), "source");
 }
 
