@@ -44,7 +44,7 @@ void *__wrap_realloc(void *memory, size_t size)
 /* Runs `work` with 0, 1, 2... allocations until it succeeds. */
 static void fail_each_allocation_of(mr_err (*work)(mr_error *ret_error))
 {
-    mr_error error = {MR_OK};
+    mr_error error;
     mr_err err = MR_ENOMEM;
     for (long count = 0; err != MR_OK; count++) {
         allocations_left = count;
