@@ -81,6 +81,27 @@ static void test_a_size_that_cannot_be_is_refused(void **state)
     mr_arena_fini(&arena);
 }
 
+static void test_large_things_between_small_ones_do_not_make_it_grow(void **state)
+{
+    enum { SMALL = 40000, LARGE = 100000 };
+    (void)state;
+    mr_arena arena = {0};
+    void *first = NULL;
+    for (int round = 0; round < 50; round++) {
+        void *kept[3];
+        for (int i = 0; i < 3; i++) {
+            assert_non_null(mr_arena_alloc(&arena, LARGE));
+            kept[i] = mr_arena_alloc(&arena, SMALL);
+        }
+        if (round == 1) /* the first round begins with a large one, and so with no chunk to keep */
+            first = kept[0];
+        if (round > 1)
+            assert_ptr_equal(kept[0], first);
+        mr_arena_reset(&arena);
+    }
+    mr_arena_fini(&arena);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -90,6 +111,7 @@ int main(void)
         cmocka_unit_test(test_reset_gives_the_same_memory_again),
         cmocka_unit_test(test_a_large_allocation_gets_a_chunk_of_its_own),
         cmocka_unit_test(test_a_size_that_cannot_be_is_refused),
+        cmocka_unit_test(test_large_things_between_small_ones_do_not_make_it_grow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
