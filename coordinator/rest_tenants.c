@@ -1,7 +1,10 @@
 /* rest_tenants.c - tenants and their files, as views. */
 #include "coordinator/rest_handlers.h"
 
-enum { DEFAULT_FILES = 1000, MAX_FILES = 100000 };
+#include <errno.h>
+#include <stdlib.h>
+
+enum { DEFAULT_FILES = 1000, MAX_FILES = 100000, MAX_IDS = 1000 };
 
 void mr_handle_list_tenants(mr_request *request)
 {
@@ -62,8 +65,47 @@ void mr_handle_waiting_files(mr_request *request)
     mr_request_view(request, 200, err, view, &error);
 }
 
+/* "1,2,3" into numbers; answers 400 and gives false when it is something else. */
+static bool read_ids(mr_request *request, const char *text, int64_t *ids, size_t *ret_count)
+{
+    size_t count = 0;
+    for (bool more = true; more;) {
+        char *end;
+        errno = 0;
+        const int64_t id = strtoll(text, &end, 10);
+        more = *end == ',';
+        if (errno != 0 || end == text || id < 1 || (*end != '\0' && !more) || count == MAX_IDS) {
+            mr_request_error(request, 400,
+                             "query argument \"ids\": up to %d numbers of uploads are expected, as 1,2,3",
+                             MAX_IDS);
+            return false;
+        }
+        ids[count++] = id;
+        text = end + 1;
+    }
+    *ret_count = count;
+    return true;
+}
+
+static void show_files(mr_request *request, const char *text)
+{
+    int64_t ids[MAX_IDS];
+    size_t count;
+    if (!read_ids(request, text, ids, &count))
+        return;
+    json_t *view = NULL;
+    mr_error error;
+    const mr_err err = mr_service_show_uploads(request->service, request->tenant, ids, count, &view, &error);
+    mr_request_view(request, 200, err, view, &error);
+}
+
 void mr_handle_list_files(mr_request *request)
 {
+    const char *ids = mr_request_query(request, "ids");
+    if (ids != NULL) {
+        show_files(request, ids);
+        return;
+    }
     bool ok = true;
     const int64_t limit = mr_request_number(request, "limit", 1, MAX_FILES, DEFAULT_FILES, &ok);
     if (!ok)

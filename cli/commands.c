@@ -1,0 +1,100 @@
+/* commands.c - all commands; dispatch and help come from this table. */
+#include "cli/commands.h"
+
+static const option_spec none[] = {{0}};
+static const option_spec apply_options[] = {{"--strict", NULL, "refuse what would load with a warning"}, {0}};
+static const option_spec delete_options[] = {
+    {"--purge", NULL, "also with files or undelivered rows, which are abandoned"}, {0}};
+static const option_spec upload_options[] = {
+    {"--dataset", "NAME", "dataset of the files; else by its file_pattern"}, {0}};
+static const option_spec files_options[] = {
+    {"--state", "STATE", "ready, claimed, done, failed or abandoned; default: all that are not final"},
+    {"--limit", "N", "at most so many; default 1000"},
+    {0}};
+static const option_spec now_options[] = {{"--wait", NULL, "until all files that are ready now were handled"},
+                                          {0}};
+static const option_spec limit_options[] = {{"--limit", "N", "at most so many; default 100"}, {0}};
+static const option_spec ledger_options[] = {{"--run", "RUN", "of this run only"},
+                                             {"--dataset", "NAME", "of this dataset only"},
+                                             {"--limit", "N", "of the newest N runs; default 1000"},
+                                             {0}};
+static const option_spec rejected_options[] = {{"--dataset", "NAME", "of this dataset only"},
+                                               {"--from", "OFFSET", "starting at this offset"},
+                                               {"--limit", "N", "at most so many; default 100"},
+                                               {0}};
+
+const cli_command commands[] = {
+    {"tenant", "apply", "DIR", 1, 1, apply_options, tenant_apply,
+     "Creates or replaces a tenant from a folder",
+     "  DIR holds agreement.json, dataset.json or datasets/*.json, and program/ with an executable `run` "
+     "(optional).\n"
+     "  All of it is checked as a whole; nothing is stored when a part of it is refused.\n",
+     "  millrace tenant apply tenants/client_a\n"
+     "  millrace tenant apply tenants/client_a --strict\n"},
+    {"tenant", "validate", "DIR", 1, 1, apply_options, tenant_validate,
+     "Checks a folder as apply does; stores nothing", NULL,
+     "  millrace tenant validate tenants/client_a --strict\n"},
+    {"tenant", "show", "TENANT", 1, 1, none, tenant_show, "Shows one tenant", NULL,
+     "  millrace tenant show client_a\n"
+     "  millrace tenant show client_a --output json\n"},
+    {"tenant", "list", "", 0, 0, none, tenant_list, "Lists all tenants", NULL, "  millrace tenant list\n"},
+    {"tenant", "delete", "TENANT", 1, 1, delete_options, tenant_delete, "Removes a tenant", NULL,
+     "  millrace tenant delete client_a\n"
+     "  millrace tenant delete client_a --purge\n"},
+
+    {NULL, "upload", "TENANT FILE...", 2, -1, upload_options, upload,
+     "Sends files to wait for the tenant's next run", NULL,
+     "  millrace upload client_a rows.csv\n"
+     "  millrace upload client_a 2026-*.csv --dataset speed-tracking-data\n"},
+    {NULL, "files", "TENANT", 1, 1, files_options, files, "Lists a tenant's files and what became of them",
+     NULL,
+     "  millrace files client_a\n"
+     "  millrace files client_a --state failed\n"},
+
+    {"run", "now", "TENANT", 1, 1, now_options, run_now, "Runs a tenant now, behind the run that is active",
+     "  With --wait the exit code is 0 when all files that were ready were handled, rejected rows included, "
+     "and 1 when\n"
+     "  a run of them failed. A coordinator that restarts meanwhile is waited for, up to a minute.\n",
+     "  millrace run now client_a\n"
+     "  millrace run now client_a --wait\n"},
+    {"run", "list", "[TENANT]", 0, 1, limit_options, run_list, "Lists runs, the newest first", NULL,
+     "  millrace run list\n"
+     "  millrace run list client_a --limit 10\n"},
+    {"run", "show", "TENANT RUN", 2, 2, none, run_show, "Shows one run with its datasets and tasks", NULL,
+     "  millrace run show client_a manual-1\n"},
+    {"run", "logs", "TENANT RUN", 2, 2, none, run_logs, "Prints what the run's program printed", NULL,
+     "  millrace run logs client_a manual-1\n"},
+    {"run", "cancel", "TENANT RUN", 2, 2, none, run_cancel,
+     "Ends a run that has stored nothing; its files wait again", NULL,
+     "  millrace run cancel client_a manual-1\n"},
+    {"run", "retry", "TENANT RUN", 2, 2, none, run_retry,
+     "Runs a failed run's files again, or starts its failed tasks", NULL,
+     "  millrace run retry client_a manual-1\n"},
+    {"run", "abandon", "TENANT RUN", 2, 2, none, run_abandon,
+     "Ends a run; rows that are not delivered count as abandoned", NULL,
+     "  millrace run abandon client_a manual-1\n"},
+
+    {"schedule", "show", "[TENANT]", 0, 1, none, schedule_show, "Shows the next five times", NULL,
+     "  millrace schedule show client_a\n"
+     "  millrace schedule show\n"},
+    {"worker", "list", "", 0, 0, none, worker_list, "Lists workers and whether they report", NULL,
+     "  millrace worker list\n"},
+    {NULL, "ledger", "[TENANT]", 0, 1, ledger_options, ledger, "Shows what became of every row",
+     "  read = filtered + rejected_source + produced; produced = delivered + rejected_sink + abandoned + "
+     "in_flight\n",
+     "  millrace ledger client_a\n"
+     "  millrace ledger client_a --run manual-1 --output json\n"},
+    {"rejected", "list", "TENANT", 1, 1, rejected_options, rejected_list,
+     "Lists rejected rows with their reasons", NULL,
+     "  millrace rejected list client_a\n"
+     "  millrace rejected list client_a --dataset speed-tracking-data --limit 10\n"},
+    {"rejected", "show", "TENANT TOPIC OFFSET", 3, 3, none, rejected_show, "Shows one rejected row", NULL,
+     "  millrace rejected show client_a client_a.speed-tracking-data.rejected 17\n"},
+    {NULL, "query", "TENANT SQL", 2, 2, none, query, "Asks a tenant's stores by read-only SQL",
+     "  Rows are printed as they come. With --output json it is an array of objects.\n",
+     "  millrace query client_a 'SELECT count(*) AS n FROM analytics'\n"
+     "  millrace query client_a 'SELECT * FROM analytics LIMIT 5' --output json\n"},
+    {NULL, "status", "", 0, 0, none, status, "Tells whether all is well; what is not, and since when", NULL,
+     "  millrace status\n"},
+    {.name = NULL},
+};
