@@ -16,11 +16,12 @@ static mr_arena_chunk *chunk_open(size_t capacity)
 {
     mr_arena_chunk *chunk = malloc(sizeof *chunk + capacity);
     if (chunk != NULL)
-        *chunk = (mr_arena_chunk){ .capacity = capacity };
+        *chunk = (mr_arena_chunk){.capacity = capacity};
     return chunk;
 }
 
-/* A chunk for one large thing goes to the front: the current one, and the kept ones behind it, are filled on. */
+/* A chunk for one large thing goes to the front: the current one, and the kept ones behind it, are filled on.
+ */
 static mr_arena_chunk *large_chunk(mr_arena *arena, size_t size)
 {
     mr_arena_chunk *fresh = chunk_open(size);
@@ -55,7 +56,7 @@ void *mr_arena_alloc(mr_arena *arena, size_t size)
 {
     if (size > SIZE_MAX - sizeof(mr_arena_chunk) - ALIGNMENT)
         return NULL;
-    size = (size + ALIGNMENT - 1) & ~(size_t) (ALIGNMENT - 1);
+    size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
     mr_arena_chunk *chunk = arena->current;
     if (chunk == NULL || chunk->capacity - chunk->used < size) {
         bool large = size > CHUNK_BYTES;
@@ -75,11 +76,11 @@ mr_slice mr_arena_copy(mr_arena *arena, mr_slice bytes)
 {
     char *copy = mr_arena_alloc(arena, bytes.size + 1);
     if (copy == NULL)
-        return (mr_slice){ 0 };
+        return (mr_slice){0};
     if (bytes.size > 0)
         memcpy(copy, bytes.data, bytes.size);
     copy[bytes.size] = '\0';
-    return (mr_slice){ copy, bytes.size };
+    return (mr_slice){copy, bytes.size};
 }
 
 void mr_arena_reset(mr_arena *arena)
@@ -107,5 +108,5 @@ void mr_arena_fini(mr_arena *arena)
         free(chunk);
         chunk = next;
     }
-    *arena = (mr_arena){ 0 };
+    *arena = (mr_arena){0};
 }

@@ -10,9 +10,9 @@
 typedef enum mr_err {
     MR_OK = 0,
     MR_ENOMEM,
-    MR_EIO,          /* the operating system or a library refused: disk, socket, SQLite */
-    MR_ENOSPC,       /* disk full, quota */
-    MR_EINVALID,     /* what a person or program gave us is wrong: file, option, body */
+    MR_EIO,      /* the operating system or a library refused: disk, socket, SQLite */
+    MR_ENOSPC,   /* disk full, quota */
+    MR_EINVALID, /* what a person or program gave us is wrong: file, option, body */
     MR_ENOTFOUND,
     MR_EEXISTS,      /* a name is taken */
     MR_EREFUSED,     /* not allowed in the present state */
@@ -42,14 +42,17 @@ typedef struct mr_error {
 } mr_error;
 
 /* Fills *ret_error (unless NULL) with the class usual for `code`; returns `code`. */
-mr_err mr_fail(mr_error *ret_error, mr_err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+mr_err mr_fail(mr_error *ret_error, mr_err code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* As mr_fail; code and the end of the text come from errno: ENOSPC, EDQUOT -> MR_ENOSPC; ENOMEM; ENOENT ->
  * MR_ENOTFOUND; EEXIST; ETIMEDOUT; the rest MR_EIO. */
-mr_err mr_fail_errno(mr_error *ret_error, int errnum, const char *format, ...) __attribute__((format(printf, 3, 4)));
+mr_err mr_fail_errno(mr_error *ret_error, int errnum, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Puts "context: " before the text and returns the code as it was. */
-mr_err mr_wrap(mr_error *ret_error, mr_err code, const char *format, ...) __attribute__((format(printf, 3, 4)));
+mr_err mr_wrap(mr_error *ret_error, mr_err code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 /* Overrides the class; returns the code. */
 mr_err mr_classify(mr_error *ret_error, mr_err code, mr_err_class class);

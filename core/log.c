@@ -14,14 +14,14 @@ static struct {
     size_t context_count;
     char context_key[CONTEXT_FIELDS][CONTEXT_BYTES];
     char context_value[CONTEXT_FIELDS][CONTEXT_BYTES];
-} logger = { .level = MR_INFO };
+} logger = {.level = MR_INFO};
 
 typedef struct line {
     char data[LINE_BYTES];
     size_t size;
 } line;
 
-static const char *const level_names[] = { "debug", "info", "warn", "error" };
+static const char *const level_names[] = {"debug", "info", "warn", "error"};
 
 static void put(line *l, const char *data, size_t size)
 {
@@ -42,10 +42,10 @@ static void put_quoted(line *l, const char *text)
 {
     put_text(l, "\"");
     for (; *text != '\0'; text++) {
-        unsigned char c = (unsigned char) *text;
+        unsigned char c = (unsigned char)*text;
         char escape[8];
         if (c == '"' || c == '\\') {
-            put(l, (char[]){ '\\', (char) c }, 2);
+            put(l, (char[]){'\\', (char)c}, 2);
         } else if (c == '\n') {
             put_text(l, "\\n");
         } else if (c < 0x20 || c == 0x7f) {
@@ -63,7 +63,7 @@ static bool needs_quotes(const char *text)
     if (*text == '\0')
         return true;
     for (; *text != '\0'; text++)
-        if ((unsigned char) *text <= ' ' || *text == '"' || *text == '=' || *text == '\\' || *text == 0x7f)
+        if ((unsigned char)*text <= ' ' || *text == '"' || *text == '=' || *text == '\\' || *text == 0x7f)
             return true;
     return false;
 }
@@ -115,7 +115,7 @@ void mr_log_write(mr_log_level level, const char *event, const mr_log_field *fie
 {
     if (level < logger.level)
         return;
-    line l = { .size = 0 };
+    line l = {.size = 0};
     struct timespec now;
     struct tm utc;
     char stamp[40], when[64];
@@ -134,7 +134,7 @@ void mr_log_write(mr_log_level level, const char *event, const mr_log_field *fie
         put_text(&l, "}");
     l.data[l.size++] = '\n';
     ssize_t written = write(STDERR_FILENO, l.data, l.size);
-    (void) written; /* nobody to tell */
+    (void)written; /* nobody to tell */
 }
 
 mr_err mr_log_configure(const char *format, const char *level, mr_error *ret_error)
@@ -145,7 +145,7 @@ mr_err mr_log_configure(const char *format, const char *level, mr_error *ret_err
     for (size_t i = 0; i < sizeof level_names / sizeof *level_names; i++) {
         if (strcmp(level, level_names[i]) == 0) {
             logger.json = json;
-            logger.level = (mr_log_level) i;
+            logger.level = (mr_log_level)i;
             return MR_OK;
         }
     }

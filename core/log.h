@@ -23,25 +23,27 @@ typedef struct mr_log_field {
     double real;
 } mr_log_field;
 
-#define MR_STR(k, v)  ((mr_log_field){ .key = (k), .kind = MR_LOG_TEXT, .text = (v) })
-#define MR_INT(k, v)  ((mr_log_field){ .key = (k), .kind = MR_LOG_INTEGER, .integer = (int64_t) (v) })
-#define MR_REAL(k, v) ((mr_log_field){ .key = (k), .kind = MR_LOG_REAL, .real = (v) })
+#define MR_STR(k, v)  ((mr_log_field){.key = (k), .kind = MR_LOG_TEXT, .text = (v)})
+#define MR_INT(k, v)  ((mr_log_field){.key = (k), .kind = MR_LOG_INTEGER, .integer = (int64_t)(v)})
+#define MR_REAL(k, v) ((mr_log_field){.key = (k), .kind = MR_LOG_REAL, .real = (v)})
 
-#define mr_log(level, event, ...)                                                                                  \
-    mr_log_write((level), (event), (const mr_log_field[]){ __VA_ARGS__ __VA_OPT__(, ) { .key = (const char *) 0 } })
+#define mr_log(level, event, ...)                                                                            \
+    mr_log_write((level), (event), (const mr_log_field[]){__VA_ARGS__ __VA_OPT__(, ){.key = (const char *)0}})
 
 void mr_log_write(mr_log_level level, const char *event, const mr_log_field *fields);
 
 /* Adds error, code and class of `error` to the fields. */
-#define mr_log_failure(level, event, err_ptr, ...)                                                                 \
-    mr_log((level), (event), __VA_ARGS__ __VA_OPT__(, ) MR_STR("error", (err_ptr)->text),                          \
-           MR_STR("code", mr_err_name((err_ptr)->code)), MR_STR("class", mr_err_class_name((err_ptr)->class)))
+#define mr_log_failure(level, event, err_ptr, ...)                                                           \
+    mr_log((level), (event), __VA_ARGS__ __VA_OPT__(, ) MR_STR("error", (err_ptr)->text),                    \
+           MR_STR("code", mr_err_name((err_ptr)->code)),                                                     \
+           MR_STR("class", mr_err_class_name((err_ptr)->class)))
 
-/* Set once, at the start of main. `format` is "logfmt" or "json"; `level` "debug", "info", "warn", "error". */
+/* Set once, at the start of main. `format` is "logfmt" or "json"; `level` "debug", "info", "warn", "error".
+ */
 mr_err mr_log_configure(const char *format, const char *level, mr_error *ret_error);
 
-/* Fields that every later line of this process carries (tenant, connector, task, ...). Copies both; at most 8.
- * Call before threads start. */
+/* Fields that every later line of this process carries (tenant, connector, task, ...). Copies both; at
+ * most 8. Call before threads start. */
 void mr_log_context(const char *key, const char *value);
 
 #endif

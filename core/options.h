@@ -21,13 +21,14 @@ typedef struct mr_option {
     const char *default_value; /* NULL: none; then `required` tells whether it must be given */
     int64_t minimum, maximum;  /* of INTEGER */
     bool required;
-    bool secret; /* never logged or returned */
+    bool secret;      /* never logged or returned */
     const char *help; /* one sentence, with the unit */
 } mr_option;
 
-/* Checks `props` against the tables (NULL-terminated list; later ones win): unknown names (with the nearest known
- * one), missing required ones, values that do not fit. `who` names the configuration in errors. */
-mr_err mr_options_check(const mr_option *const *tables, const mr_props *props, const char *who, mr_error *ret_error);
+/* Checks `props` against the tables (NULL-terminated list; later ones win): unknown names (with the nearest
+ * known one), missing required ones, values that do not fit. `who` names the configuration in errors. */
+mr_err mr_options_check(const mr_option *const *tables, const mr_props *props, const char *who,
+                        mr_error *ret_error);
 
 /* The value or the default; for use after a check, so they do not fail: a missing value is NULL, 0, false. */
 const char *mr_option_text(const mr_option *table, const mr_props *props, const char *name);

@@ -38,17 +38,17 @@ mr_err mr_buf_printf(mr_buf *buf, const char *format, ...)
     va_end(args);
     if (size < 0)
         return MR_EINVALID;
-    if (mr_buf_reserve(buf, (size_t) size + 1) != MR_OK)
+    if (mr_buf_reserve(buf, (size_t)size + 1) != MR_OK)
         return MR_ENOMEM;
     va_start(args, format);
-    vsnprintf(buf->data + buf->size, (size_t) size + 1, format, args);
+    vsnprintf(buf->data + buf->size, (size_t)size + 1, format, args);
     va_end(args);
-    buf->size += (size_t) size;
+    buf->size += (size_t)size;
     return MR_OK;
 }
 
 void mr_buf_fini(mr_buf *buf)
 {
     free(buf->data);
-    *buf = (mr_buf){ 0 };
+    *buf = (mr_buf){0};
 }

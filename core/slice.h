@@ -14,11 +14,11 @@ typedef struct mr_slice {
     size_t size;
 } mr_slice;
 
-#define MR_SLICE_LITERAL(s) ((mr_slice){ (s), sizeof(s) - 1 })
+#define MR_SLICE_LITERAL(s) ((mr_slice){(s), sizeof(s) - 1})
 
 static inline mr_slice mr_slice_of(const char *text)
 {
-    return (mr_slice){ text, strlen(text) };
+    return (mr_slice){text, strlen(text)};
 }
 
 static inline bool mr_slice_equal(mr_slice a, mr_slice b)
@@ -41,7 +41,7 @@ void mr_buf_fini(mr_buf *buf);
 
 static inline mr_slice mr_buf_slice(const mr_buf *buf)
 {
-    return (mr_slice){ buf->data, buf->size };
+    return (mr_slice){buf->data, buf->size};
 }
 
 #endif
