@@ -19,13 +19,14 @@ typedef struct mr_field {
     mr_value default_value;
 } mr_field;
 
-/* Told about what was accepted although it is odd (a logicalType that does not fit its type is dropped).
- * `field` is the path in the document ("fields[14].logicalType"). */
+/* Told about what was accepted although it is odd: a logicalType that is unknown or does not fit its type is
+ * dropped, as the specification says (one that fits is refused for now, since it would change what values
+ * mean). `field` is the path in the document ("fields[14].logicalType"). */
 typedef void (*mr_schema_warn)(void *arg, const char *field, const char *text);
 
-/* Refuses with MR_EINVALID, naming field and reason: not JSON (line, column), not a record, no fields, duplicate
- * names or names that differ only by case, bad names, unknown, nested or logical types, wrong defaults, text over
- * 64 KiB, over 1,000 fields. `warn` may be NULL. */
+/* Refuses with MR_EINVALID, naming field and reason: not JSON (line, column), not a record, no fields,
+ * duplicate names or names that differ only by case, bad names, unknown, nested or logical types, wrong
+ * defaults, text over 64 KiB, over 1,000 fields. `warn` may be NULL. */
 mr_err mr_schema_parse(mr_slice text, mr_schema_warn warn, void *warn_arg, mr_schema **ret_schema,
                        mr_error *ret_error);
 void mr_schema_close(mr_schema **schema); /* NULL-safe */
@@ -36,11 +37,13 @@ const mr_field *mr_schema_fields(const mr_schema *schema, size_t *ret_count);
 /* Index of the field of that exact name, or -1. */
 int mr_schema_find(const mr_schema *schema, mr_slice name);
 
-/* Whether `next` may replace `last`: the same fields in the same order, and after or between them only added
- * nullable fields. Otherwise MR_EEXISTS with the first difference in words. */
+/* Whether `next` may replace `last`: the same name, and the same fields (type, order of a union, default) in
+ * the same order, with nothing but nullable fields added between or after them. Otherwise MR_EEXISTS with the
+ * first difference in words. */
 mr_err mr_schema_may_follow(const mr_schema *last, const mr_schema *next, mr_error *ret_error);
 
-/* The schema of the key: a record "{name}_key" with the given columns of `schema`, which must not be nullable. */
+/* The schema of the key: a record "{name}_key" with the given columns of `schema`, which must not be
+ * nullable. */
 mr_err mr_schema_key(const mr_schema *schema, const int *columns, size_t count, mr_schema **ret_key,
                      mr_error *ret_error);
 

@@ -1,39 +1,12 @@
 /* schema_parse.c - an Avro schema from its JSON text. Errors and warnings name the place in the document. */
 #include "core/schema_impl.h"
+#include "core/schema_parser.h"
 
 #include <float.h>
-#include <jansson.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
 
 enum { TEXT_BYTES_MAX = 64 * 1024, FIELDS_MAX = 1000 };
-
-typedef struct parser {
-    mr_schema *schema;
-    mr_schema_warn warn;
-    void *warn_arg;
-    mr_error *error; /* may be NULL */
-} parser;
-
-/* A place in the document: "fields[14].type". */
-typedef struct place {
-    char path[80];
-} place;
-
-static place place_in(const place *parent, const char *member)
-{
-    place p;
-    snprintf(p.path, sizeof p.path, "%.60s%s%s", parent->path, parent->path[0] != '\0' ? "." : "", member);
-    return p;
-}
-
-static place place_at(const place *parent, size_t index)
-{
-    place p;
-    snprintf(p.path, sizeof p.path, "%.40s[%zu]", parent->path, index);
-    return p;
-}
 
 static const char *keep(mr_schema *schema, const char *data, size_t size)
 {
@@ -49,153 +22,6 @@ static bool is_name(const char *text)
     static const char after_first[] = "0123456789_abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
     const char *first = after_first + 10;
     return text[0] != '\0' && strchr(first, text[0]) != NULL && text[strspn(text, after_first)] == '\0';
-}
-
-static const struct {
-    const char *name;
-    mr_type type;
-} PRIMITIVES[] = {
-    {"null", MR_TYPE_NULL},   {"boolean", MR_TYPE_BOOLEAN}, {"int", MR_TYPE_INT},
-    {"long", MR_TYPE_LONG},   {"float", MR_TYPE_FLOAT},     {"double", MR_TYPE_DOUBLE},
-    {"bytes", MR_TYPE_BYTES}, {"string", MR_TYPE_STRING},
-};
-
-static const char *const NESTED[] = {"record", "error", "array", "map", "enum", "fixed"};
-
-static mr_err parse_type_name(parser *p, const place *at, const char *name, mr_type *ret_type)
-{
-    for (size_t i = 0; i < sizeof PRIMITIVES / sizeof *PRIMITIVES; i++) {
-        if (strcmp(PRIMITIVES[i].name, name) == 0) {
-            *ret_type = PRIMITIVES[i].type;
-            return MR_OK;
-        }
-    }
-    for (size_t i = 0; i < sizeof NESTED / sizeof *NESTED; i++)
-        if (strcmp(NESTED[i], name) == 0)
-            return mr_fail(
-                p->error, MR_EINVALID,
-                "schema: %s: type \"%s\" is not supported yet; use a primitive type or a union of null "
-                "and one",
-                at->path, name);
-    return mr_fail(
-        p->error, MR_EINVALID,
-        "schema: %s: unknown type \"%.100s\"; known are boolean, int, long, float, double, bytes, string",
-        at->path, name);
-}
-
-/* Which primitive types a logical type of the specification annotates. */
-static const struct {
-    const char *name;
-    mr_type type; /* MR_TYPE_NULL: only fixed, which is never parsed this far */
-} LOGICAL[] = {
-    {"date", MR_TYPE_INT},
-    {"time-millis", MR_TYPE_INT},
-    {"time-micros", MR_TYPE_LONG},
-    {"timestamp-millis", MR_TYPE_LONG},
-    {"timestamp-micros", MR_TYPE_LONG},
-    {"timestamp-nanos", MR_TYPE_LONG},
-    {"local-timestamp-millis", MR_TYPE_LONG},
-    {"local-timestamp-micros", MR_TYPE_LONG},
-    {"local-timestamp-nanos", MR_TYPE_LONG},
-    {"decimal", MR_TYPE_BYTES},
-    {"big-decimal", MR_TYPE_BYTES},
-    {"uuid", MR_TYPE_STRING},
-    {"duration", MR_TYPE_NULL},
-};
-
-static void warn(parser *p, const place *at, const char *text)
-{
-    if (p->warn != NULL)
-        p->warn(p->warn_arg, at->path, text);
-}
-
-/* Looks at the logicalType of `object`, which annotates `type`: one that fits would change what the values
- * mean, so it is refused; any other the specification tells to ignore. */
-static mr_err check_logical_type(parser *p, const place *parent, const json_t *object, mr_type type)
-{
-    const json_t *logical = json_object_get(object, "logicalType");
-    if (logical == NULL)
-        return MR_OK;
-    place at = place_in(parent, "logicalType");
-    char text[200];
-    if (!json_is_string(logical)) {
-        warn(p, &at, "is not a string; ignored");
-        return MR_OK;
-    }
-    const char *name = json_string_value(logical);
-    for (size_t i = 0; i < sizeof LOGICAL / sizeof *LOGICAL; i++) {
-        if (strcmp(LOGICAL[i].name, name) != 0)
-            continue;
-        if (LOGICAL[i].type == type)
-            return mr_fail(
-                p->error, MR_EINVALID,
-                "schema: %s: logical type \"%s\" is not supported yet; leave it out to store plain %s values",
-                at.path, name, mr_type_name(type));
-        snprintf(text, sizeof text, "\"%s\" does not fit type %s; ignored", name, mr_type_name(type));
-        warn(p, &at, text);
-        return MR_OK;
-    }
-    snprintf(text, sizeof text, "\"%.100s\" is unknown; ignored", name);
-    warn(p, &at, text);
-    return MR_OK;
-}
-
-/* "int" or {"type": "int", ...}. */
-static mr_err parse_primitive(parser *p, const place *at, const json_t *json, mr_type *ret_type)
-{
-    if (json_is_string(json))
-        return parse_type_name(p, at, json_string_value(json), ret_type);
-    if (!json_is_object(json))
-        return mr_fail(p->error, MR_EINVALID,
-                       "schema: %s: must be a type's name, an object with \"type\" or a union", at->path);
-    const json_t *name = json_object_get(json, "type");
-    place inner = place_in(at, "type");
-    if (!json_is_string(name))
-        return mr_fail(p->error, MR_EINVALID, "schema: %s: must be a type's name", inner.path);
-    mr_type type;
-    mr_err err = parse_type_name(p, &inner, json_string_value(name), &type);
-    if (err == MR_OK)
-        err = check_logical_type(p, at, json, type);
-    if (err == MR_OK)
-        *ret_type = type;
-    return err;
-}
-
-static mr_err parse_union(parser *p, const place *at, const json_t *json, mr_field *field)
-{
-    mr_type types[2];
-    if (json_array_size(json) != 2)
-        return mr_fail(p->error, MR_EINVALID, "schema: %s: a union must be of null and one primitive type",
-                       at->path);
-    for (size_t i = 0; i < 2; i++) {
-        place branch = place_at(at, i);
-        mr_err err = parse_primitive(p, &branch, json_array_get(json, i), &types[i]);
-        if (err != MR_OK)
-            return err;
-    }
-    if ((types[0] == MR_TYPE_NULL) == (types[1] == MR_TYPE_NULL))
-        return mr_fail(p->error, MR_EINVALID, "schema: %s: a union must be of null and one primitive type",
-                       at->path);
-    field->nullable = true;
-    field->null_first = types[0] == MR_TYPE_NULL;
-    field->type = field->null_first ? types[1] : types[0];
-    return MR_OK;
-}
-
-static mr_err parse_type(parser *p, const place *parent, const json_t *json, mr_field *field)
-{
-    place at = place_in(parent, "type");
-    const json_t *type = json_object_get(json, "type");
-    if (type == NULL)
-        return mr_fail(p->error, MR_EINVALID, "schema: %s: field \"%.100s\" has no type", parent->path,
-                       field->name);
-    mr_err err =
-        json_is_array(type) ? parse_union(p, &at, type, field) : parse_primitive(p, &at, type, &field->type);
-    if (err == MR_OK && field->type == MR_TYPE_NULL)
-        err = mr_fail(p->error, MR_EINVALID, "schema: %s: a field of type null holds nothing", at.path);
-    if (err == MR_OK)
-        err = check_logical_type(p, parent, json, field->type);
-    return err;
 }
 
 /* A bytes default is a string whose characters U+0000 to U+00FF are the bytes. */
@@ -253,7 +79,7 @@ static bool parse_default_value(mr_schema *schema, mr_type type, const json_t *j
     return false;
 }
 
-static mr_err parse_default(parser *p, const place *parent, const json_t *json, mr_field *field)
+static mr_err parse_default(schema_parser *p, const schema_place *parent, const json_t *json, mr_field *field)
 {
     const json_t *value = json_object_get(json, "default");
     if (value == NULL)
@@ -268,7 +94,7 @@ static mr_err parse_default(parser *p, const place *parent, const json_t *json, 
 }
 
 /* Databases do not tell names apart by case alone. */
-static mr_err check_unique(parser *p, const place *at, const char *name)
+static mr_err check_unique(schema_parser *p, const schema_place *at, const char *name)
 {
     for (size_t i = 0; i < p->schema->field_count; i++) {
         const char *other = p->schema->fields[i].name;
@@ -283,7 +109,7 @@ static mr_err check_unique(parser *p, const place *at, const char *name)
     return MR_OK;
 }
 
-static mr_err parse_field(parser *p, const place *at, const json_t *json)
+static mr_err parse_field(schema_parser *p, const schema_place *at, const json_t *json)
 {
     const char *name = json_string_value(json_object_get(json, "name"));
     if (!json_is_object(json))
@@ -298,7 +124,7 @@ static mr_err parse_field(parser *p, const place *at, const json_t *json)
     if (err != MR_OK)
         return err;
     mr_field field = {.name = keep(p->schema, name, strlen(name))};
-    err = parse_type(p, at, json, &field);
+    err = schema_parse_type(p, at, json, &field);
     if (err == MR_OK)
         err = parse_default(p, at, json, &field);
     if (err == MR_OK)
@@ -306,7 +132,7 @@ static mr_err parse_field(parser *p, const place *at, const json_t *json)
     return err;
 }
 
-static mr_err parse_fields(parser *p, const json_t *root)
+static mr_err parse_fields(schema_parser *p, const json_t *root)
 {
     const json_t *fields = json_object_get(root, "fields");
     size_t count = json_array_size(fields);
@@ -317,9 +143,9 @@ static mr_err parse_fields(parser *p, const json_t *root)
     p->schema->fields = calloc(count, sizeof *p->schema->fields);
     if (p->schema->fields == NULL)
         return mr_fail(p->error, MR_ENOMEM, "no memory for a schema of %zu fields", count);
-    place list = {"fields"};
+    schema_place list = {"fields"};
     for (size_t i = 0; i < count; i++) {
-        place at = place_at(&list, i);
+        schema_place at = schema_place_at(&list, i);
         mr_err err = parse_field(p, &at, json_array_get(fields, i));
         if (err != MR_OK)
             return err;
@@ -328,7 +154,7 @@ static mr_err parse_fields(parser *p, const json_t *root)
 }
 
 /* A name may be full ("org.example.orders"): its last part is what the schema is called. */
-static mr_err parse_name(parser *p, const json_t *root)
+static mr_err parse_name(schema_parser *p, const json_t *root)
 {
     const char *name = json_string_value(json_object_get(root, "name"));
     if (name == NULL)
@@ -342,7 +168,7 @@ static mr_err parse_name(parser *p, const json_t *root)
     return MR_OK;
 }
 
-static mr_err parse_root(parser *p, const json_t *root)
+static mr_err parse_root(schema_parser *p, const json_t *root)
 {
     const char *type = json_string_value(json_object_get(root, "type"));
     if (type == NULL || strcmp(type, "record") != 0)
@@ -384,7 +210,7 @@ mr_err mr_schema_parse(mr_slice text, mr_schema_warn on_warning, void *warn_arg,
     }
     schema->pool = pool;
     schema->text = (mr_slice){keep(schema, text.data, text.size), text.size};
-    parser p = {schema, on_warning, warn_arg, ret_error};
+    schema_parser p = {schema, on_warning, warn_arg, ret_error};
     err = parse_root(&p, root);
     json_decref(root);
     if (err == MR_OK)
