@@ -114,28 +114,30 @@ class Trial:
     def __init__(self, folder, data, partitions):
         self.folder, self.data, self.partitions = folder, data, partitions
         self.epochs = collections.Counter()
-        self.faults = folder / "faults"
+        self.faults = folder / "faults"  # not below what the preload takes back
         self.faults.mkdir(parents=True)
+        self.durable = folder / "durable"
+        self.durable.mkdir()
         self.deadline = time.monotonic() + DEADLINE_S
 
     def properties(self, kind, **more):
         digest = hashlib.sha256(self.data.manifest).hexdigest()
         values = {"kind": kind, "name": f"rows.{kind}", "epoch": self.epochs[kind], "tenant": TENANT, "tenant.uid": "uid-1",
-                  "dataset": "rows", "bus.dir": self.folder / "bus", "topic": TOPIC, "topic.partitions": self.partitions,
+                  "dataset": "rows", "bus.dir": self.durable / "bus", "topic": TOPIC, "topic.partitions": self.partitions,
                   "schema": json.dumps(SCHEMA), "schema.id": 1, "primary.key": '["key"]'}
         if kind == "source":
             values |= {"run.uid": "run-1", "run.seq": 1, "connector.class": "files", "key.schema.id": 2,
                        "files.root": self.data.folder, "files.manifest": self.data.folder / "manifest-1.json",
                        "files.manifest.sha256": digest}
         else:
-            values |= {"connector.class": "sqlite", "store.dir": self.folder / "store", "key.space": "space", "until.end": "true"}
+            values |= {"connector.class": "sqlite", "store.dir": self.durable / "store", "key.space": "space", "until.end": "true"}
         return write_properties(self.folder / f"{kind}.properties", values | more)
 
     def once(self, kind, fault, **more):
         self.epochs[kind] += 1
         environment = {**os.environ, "MR_FAULT_DIR": str(self.faults), **fault}
         if PRELOAD:
-            environment |= {"MR_PRELOAD_ROOT": str(self.folder), "LD_PRELOAD": preload()}
+            environment |= {"MR_PRELOAD_ROOT": str(self.durable), "LD_PRELOAD": preload()}
         log = self.folder / f"{kind}.log"
         with open(log, "ab") as out:
             code = subprocess.run([TASK, "--config", self.properties(kind, **more)], stderr=out, env=environment,
@@ -167,7 +169,7 @@ class Trial:
 
     def inspect(self, kind):
         config = write_properties(self.folder / "inspect.properties", {
-            "bus.dir": self.folder / "bus", "tenant": TENANT, "topic": TOPIC, "schema": json.dumps(SCHEMA)})
+            "bus.dir": self.durable / "bus", "tenant": TENANT, "topic": TOPIC, "schema": json.dumps(SCHEMA)})
         done = subprocess.run([TASK, "--inspect", kind, "--config", config], capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
@@ -188,7 +190,7 @@ def same(what, found, wanted):
 
 
 def check_store(trial):
-    with sqlite3.connect(f"file:{trial.folder}/store/{TENANT}/space.db?mode=ro", uri=True) as db:
+    with sqlite3.connect(f"file:{trial.durable}/store/{TENANT}/space.db?mode=ro", uri=True) as db:
         rows = {row[0]: row for row in db.execute(f"SELECT {', '.join(COLUMNS)} FROM rows")}
     assert rows == trial.data.table, (
         f"store: {len(rows)} rows, expected {len(trial.data.table)}; differing: "
@@ -223,10 +225,10 @@ def counts_of(metadata):
 
 def check_counts(trial, records):
     data = trial.data
-    with sqlite3.connect(f"file:{trial.folder}/bus/{TENANT}.db?mode=ro", uri=True) as db:
+    with sqlite3.connect(f"file:{trial.durable}/bus/{TENANT}.db?mode=ro", uri=True) as db:
         (position,) = [json.loads(value) for (value,) in db.execute("SELECT value FROM positions")]
         copies = [text for (text,) in db.execute("SELECT metadata FROM sinks")]
-    with sqlite3.connect(f"file:{trial.folder}/store/{TENANT}/space.db?mode=ro", uri=True) as db:
+    with sqlite3.connect(f"file:{trial.durable}/store/{TENANT}/space.db?mode=ro", uri=True) as db:
         stored = [text for (text,) in db.execute("SELECT metadata FROM millrace_positions")]
     counts = position["counts"]
     wanted = {"read": len(data.good) + len(data.source_rejects), "filtered": 0, "rejected": len(data.source_rejects),
