@@ -52,9 +52,9 @@ void mr_csv_close(mr_csv **csv);
 void mr_csv_start_at(mr_csv *csv, int64_t byte, int64_t line);
 
 /* The next row: *ret_row is valid until the next call, *ret_end is true and there is no row at the end of the
- * file. Fields point into what was read, those with doubled quotes into a copy with
- * single ones; `raw` stays as read. An empty line
- * is no row. Fails only on a read error or short memory; then only start_at and close may follow. */
+ * file. Fields point into what was read, those with doubled quotes into a copy with single ones; `raw` stays
+ * as read. An empty line is no row. Fails only on a read error or short memory; then only start_at and close
+ * may follow. */
 mr_err mr_csv_next(mr_csv *csv, mr_csv_row *ret_row, bool *ret_end, mr_error *ret_error);
 
 #endif
