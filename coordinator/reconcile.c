@@ -1,0 +1,184 @@
+/* reconcile.c - the pass that does what is next, for every tenant that something happened to. */
+#include "coordinator/drive.h"
+#include "coordinator/service_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    RETRY_MS = 1000,
+    OPEN_RUNS = 256,
+    ROUNDS = 64,
+    RETAIN_EVERY_MS = 60000,
+    LATE_MS = 500,
+    PASS_TENANTS = 32
+};
+
+typedef mr_err (*step_fn)(mr_service *service, const mr_run *run, bool *ret_moved, mr_error *ret_error);
+
+static mr_err start_program(mr_service *service, const mr_run *run, bool *ret_moved, mr_error *ret_error)
+{
+    *ret_moved = true;
+    return mr_move_run(service, run, RUN_PROGRAM, NULL, ret_error);
+}
+
+static const struct {
+    const char *state;
+    step_fn step;
+} steps[] = {
+    {RUN_CLAIMING, mr_run_claim},     {RUN_CLAIMED, start_program},      {RUN_SOURCE, mr_run_source},
+    {RUN_DELIVERING, mr_run_deliver}, {RUN_COMPLETING, mr_run_complete}, {RUN_CANCELLING, mr_run_cancel},
+    {RUN_ABANDONING, mr_run_abandon},
+};
+
+static mr_err step_run(mr_service *service, const mr_run *run, bool *ret_moved, mr_error *ret_error)
+{
+    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
+        if (strcmp(run->state, steps[i].state) == 0) {
+            mr_err err = steps[i].step(service, run, ret_moved, ret_error);
+            return err == MR_OK ? MR_OK : mr_wrap(ret_error, err, "run %s, %s", run->run_id, run->state);
+        }
+    }
+    return MR_OK; /* PROGRAM waits for its task, QUEUED for its turn */
+}
+
+/* The oldest queued run, once no run is active. */
+static mr_err step_queue(mr_service *service, const mr_tenant *tenant, bool *ret_moved, mr_error *ret_error)
+{
+    char uid[UID_BYTES];
+    mr_run run;
+    if (mr_db_int(service->db, 0,
+                  "SELECT EXISTS (SELECT 1 FROM runs WHERE uid = ? AND state IN " SQL_ACTIVE ")", "t",
+                  tenant->uid) != 0)
+        return MR_OK;
+    if (!mr_db_text(
+            service->db, uid, sizeof uid,
+            "SELECT run_uid FROM runs WHERE uid = ? AND state = 'QUEUED' ORDER BY created_ms, run_id LIMIT 1",
+            "t", tenant->uid) ||
+        !mr_load_run(service, uid, &run))
+        return MR_OK;
+    *ret_moved = true;
+    return mr_start_queued(service, &run, tenant, ret_error);
+}
+
+static mr_err step_runs(mr_service *service, const mr_tenant *tenant, bool *ret_moved, mr_error *ret_error)
+{
+    static char uids[OPEN_RUNS][UID_BYTES];
+    mr_run run;
+    size_t count = mr_list_open_runs(service, tenant->uid, uids, OPEN_RUNS);
+    for (size_t i = 0; i < count; i++) {
+        mr_err err =
+            mr_load_run(service, uids[i], &run) ? step_run(service, &run, ret_moved, ret_error) : MR_OK;
+        if (err != MR_OK)
+            return err;
+    }
+    return mr_db_take_error(service->db, ret_error);
+}
+
+static mr_err reconcile_tenant(mr_service *service, const char *name, mr_error *ret_error)
+{
+    mr_tenant tenant;
+    mr_err err = MR_OK;
+    bool moved = true;
+    for (int round = 0; moved && round < ROUNDS && err == MR_OK; round++) {
+        moved = false;
+        if (!mr_load_tenant(service, name, &tenant))
+            return mr_db_take_error(service->db, ret_error);
+        err = mr_settle_skips(service, name, tenant.uid, ret_error);
+        if (err == MR_OK)
+            err = step_runs(service, &tenant, &moved, ret_error);
+        if (err == MR_OK && strcmp(tenant.state, "ACTIVE") == 0)
+            err = step_queue(service, &tenant, &moved, ret_error);
+        if (err == MR_OK && strcmp(tenant.state, "DELETING") == 0)
+            err = mr_delete_step(service, &tenant, &moved, ret_error);
+    }
+    if (err == MR_OK && mr_load_tenant(service, name, &tenant))
+        err = mr_plan_tenant(service, &tenant, ret_error);
+    return err == MR_OK ? mr_db_take_error(service->db, ret_error) : err;
+}
+
+/* Told once while it lasts; tried again each second. */
+static void told(mr_service *service, mr_err err, const mr_error *error, const char *what, const char *tenant)
+{
+    if (err != MR_OK && !service->failing)
+        mr_log_failure(MR_ERROR, what, error, MR_STR("tenant", tenant));
+    if (err != MR_OK) {
+        service->failing = service->pass_failed = true;
+        mr_wake_at(service, service->now_ms + RETRY_MS);
+    }
+}
+
+/* One by one, so that a tenant whose disk is full holds no other back. A step makes its own tenant dirty
+ * again (the state moved on): that is looked at within the same call, so what is dirty now is taken first. */
+static void reconcile_dirty(mr_service *service)
+{
+    size_t at = 0;
+    char *name;
+    mr_error error;
+    mr_name_map retry = {0};
+    for (size_t n = 0; n < PASS_TENANTS && (name = mr_name_map_next(&service->dirty, &at)) != NULL; n++) {
+        mr_name_map_remove(&service->dirty, name);
+        mr_err err = reconcile_tenant(service, name, &error);
+        told(service, err, &error, "tenant not brought forward", name);
+        char *again = mr_name_map_get(&service->dirty, name);
+        if (err == MR_OK && again != NULL) { /* marked by its own steps, which have just been followed up */
+            mr_name_map_remove(&service->dirty, name);
+            free(again);
+        }
+        if (err == MR_OK || mr_name_map_get(&service->dirty, name) != NULL ||
+            mr_name_map_put(&retry, name, name) != MR_OK)
+            free(name);
+        at = 0; /* the map has changed */
+    }
+    at = 0;
+    while ((name = mr_name_map_next(&retry, &at)) != NULL) {
+        if (mr_name_map_put(&service->dirty, name, name) != MR_OK)
+            free(name);
+    }
+    bool more = service->dirty.count > retry.count;
+    mr_name_map_fini(&retry);
+    if (more)
+        mr_wake_at(service, service->now_ms);
+}
+
+static void upkeep(mr_service *service)
+{
+    mr_error error;
+    if (service->retain_ms > service->now_ms) {
+        mr_wake_at(service, service->retain_ms);
+        return;
+    }
+    service->retain_ms = service->now_ms + RETAIN_EVERY_MS;
+    mr_wake_at(service, service->retain_ms);
+    told(service, mr_retain(service, &error), &error, "retention not done", "");
+}
+
+int64_t mr_service_reconcile(mr_service *service)
+{
+    mr_error error;
+    if (service->promised_ms != 0 && service->now_ms - service->promised_ms > LATE_MS)
+        mr_workers_excuse(service, service->now_ms - service->promised_ms);
+    service->wake_ms = INT64_MAX;
+    service->pass_failed = false;
+    mr_workers_check(service);
+    told(service, mr_workers_release_lost(service, &error), &error, "tasks of a lost worker not released",
+         "");
+    if (service->flush_ms <= service->now_ms)
+        told(service, mr_flush_progress(service, &error), &error, "progress not stored", "");
+    mr_wake_at(service, service->flush_ms);
+    told(service, mr_schedule_tenants(service, &error), &error, "schedules not advanced", "");
+    reconcile_dirty(service);
+    if (service->place) {
+        service->place = false;
+        mr_err err = mr_place_tasks(service, &error);
+        told(service, err, &error, "tasks not placed", "");
+        service->place = err != MR_OK;
+    }
+    upkeep(service);
+    if (!service->pass_failed)
+        service->failing = false;
+    if (service->wake_ms < service->now_ms)
+        service->wake_ms = service->now_ms;
+    service->promised_ms = service->wake_ms;
+    return service->wake_ms;
+}

@@ -1,0 +1,157 @@
+/* service.c - opening, closing, and the small things that every part of the core uses. */
+#include "coordinator/drive.h"
+#include "coordinator/service_internal.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+json_t *mr_json_text(const char *text)
+{
+    return text != NULL && text[0] != '\0' ? json_string(text) : json_null();
+}
+
+json_t *mr_json_time(int64_t ms)
+{
+    if (ms == 0)
+        return json_null();
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm parts;
+    char date[40], text[60];
+    gmtime_r(&seconds, &parts);
+    strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
+    snprintf(text, sizeof text, "%s.%03dZ", date, (int)(ms % 1000));
+    return json_string(text);
+}
+
+mr_err mr_apply(mr_service *service, const char *name, const char *tenant, const char *key,
+                mr_err (*execute)(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error), void *arg,
+                json_t **ret_answer, mr_error *ret_error)
+{
+    char own[300];
+    if (key != NULL && (strlen(key) == 0 || strlen(key) > 200))
+        return mr_fail(ret_error, MR_EINVALID, "an idempotency key has 1 to 200 bytes");
+    if (key != NULL)
+        snprintf(own, sizeof own, "%s:%s", tenant, key);
+    mr_command command = {
+        .name = name,
+        .key = key != NULL ? own : NULL,
+        .now_ms = service->now_ms,
+        .execute = execute,
+        .arg = arg,
+    };
+    mr_err err = mr_state_apply(service->state, &command, ret_answer, NULL, ret_error);
+    if (err == MR_OK && tenant != NULL)
+        mr_mark_dirty(service, tenant);
+    return err;
+}
+
+void mr_mark_dirty(mr_service *service, const char *tenant)
+{
+    if (mr_name_map_get(&service->dirty, tenant) != NULL)
+        return;
+    char *name = strdup(tenant);
+    if (name == NULL || mr_name_map_put(&service->dirty, name, name) != MR_OK) {
+        free(name);
+        mr_log(MR_ERROR, "out of memory: the tenant is looked at later", MR_STR("tenant", tenant));
+    }
+}
+
+void mr_wake_at(mr_service *service, int64_t when_ms)
+{
+    if (when_ms < service->wake_ms)
+        service->wake_ms = when_ms;
+}
+
+void mr_service_set_now(mr_service *service, int64_t now_ms)
+{
+    service->now_ms = now_ms;
+}
+
+const mr_service_config *mr_service_config_of(const mr_service *service)
+{
+    return &service->config;
+}
+
+const char *mr_service_staging_id(const mr_service *service)
+{
+    return mr_staging_id(service->staging);
+}
+
+bool mr_service_wants_sweep(mr_service *service)
+{
+    bool wanted = service->sweep;
+    service->sweep = false;
+    return wanted;
+}
+
+void mr_service_sweep(mr_service *service)
+{
+    mr_staging_sweep(service->staging);
+}
+
+static mr_err mark_all_dirty(mr_service *service, mr_error *ret_error)
+{
+    mr_query *query =
+        mr_db_select(service->db,
+                     "SELECT tenant FROM tenants WHERE state = 'DELETING' UNION SELECT tenant FROM runs"
+                     " WHERE state NOT IN " SQL_FINAL " UNION SELECT tenant FROM tasks",
+                     "");
+    while (mr_query_next(query))
+        mr_mark_dirty(service, mr_query_text(query, 0));
+    return mr_db_take_error(service->db, ret_error);
+}
+
+mr_err mr_service_open(const mr_service_config *config, int64_t now_ms, mr_service **ret_service,
+                       mr_error *ret_error)
+{
+    mr_service *service = calloc(1, sizeof *service);
+    if (service == NULL)
+        return mr_fail(ret_error, MR_ENOMEM, "service: out of memory");
+    service->config = *config;
+    service->now_ms = service->started_ms = service->healthy_since_ms = now_ms;
+    service->healthy = service->place = service->sweep = true;
+    service->flush_ms = INT64_MAX;
+    /* A worker may hold a version from our former life: ours is another one, whatever it was. */
+    service->desired_version = (uint64_t)now_ms * 1000;
+    mr_err err = mr_staging_open(config->staging_dir, &service->staging, ret_error);
+    if (err == MR_OK)
+        err = mr_state_open(config->data_dir, &service->state, ret_error);
+    if (err == MR_OK) {
+        service->db = mr_state_db(service->state);
+        err = mr_tasks_load(service, ret_error);
+    }
+    if (err == MR_OK)
+        err = mr_recover_uploads(service, ret_error);
+    if (err == MR_OK)
+        err = mark_all_dirty(service, ret_error);
+    if (err != MR_OK) {
+        mr_service_close(&service);
+        return err;
+    }
+    *ret_service = service;
+    return MR_OK;
+}
+
+void mr_service_close(mr_service **service)
+{
+    if (*service == NULL)
+        return;
+    mr_service *it = *service;
+    if (it->db != NULL)
+        (void)mr_flush_progress(it, NULL); /* observations: what is lost is reported again */
+    mr_tasks_close(it);
+    mr_forget_specs(it);
+    void *value;
+    for (size_t at = 0; (value = mr_name_map_next(&it->workers, &at)) != NULL;)
+        free(value);
+    for (size_t at = 0; (value = mr_name_map_next(&it->dirty, &at)) != NULL;)
+        free(value);
+    mr_name_map_fini(&it->workers);
+    mr_name_map_fini(&it->dirty);
+    mr_state_close(&it->state);
+    mr_staging_close(&it->staging);
+    free(it);
+    *service = NULL;
+}

@@ -1,0 +1,303 @@
+/* service_internal.h - what the files of the coordinator's core share. Only they include it.
+ *
+ * Level-triggered: an event (request, report, timer) is recorded by a command and marks its tenant dirty; the
+ * reconcile pass then looks at what is durable and does the next step, however it came about. Nothing here
+ * asks for the time: `now_ms` is set by whoever drives the service.
+ */
+#ifndef MR_COORDINATOR_SERVICE_INTERNAL_H
+#define MR_COORDINATOR_SERVICE_INTERNAL_H
+
+#include "coordinator/name_map.h"
+#include "coordinator/service.h"
+#include "coordinator/staging.h"
+#include "coordinator/state.h"
+#include "core/fault.h"
+#include "core/log.h"
+#include "proto/ids.h"
+#include "proto/messages.h"
+
+enum { UID_BYTES = 33, SPECS_KEPT = 8, NAME_BYTES = 201 };
+
+/* States of a run, as stored. */
+#define RUN_QUEUED     "QUEUED"
+#define RUN_CLAIMING   "CLAIMING"
+#define RUN_CLAIMED    "CLAIMED"
+#define RUN_PROGRAM    "PROGRAM"
+#define RUN_SOURCE     "SOURCE"
+#define RUN_DELIVERING "DELIVERING"
+#define RUN_COMPLETING "COMPLETING"
+#define RUN_CANCELLING "CANCELLING"
+#define RUN_ABANDONING "ABANDONING"
+#define RUN_COMPLETED  "COMPLETED"
+#define RUN_REJECTS    "COMPLETED_WITH_REJECTS"
+#define RUN_FAILED     "FAILED"
+#define RUN_CANCELLED  "CANCELLED"
+#define RUN_SKIPPED    "SKIPPED"
+#define RUN_ABANDONED  "ABANDONED"
+
+/* SQL: a run that holds the next one back. */
+#define SQL_ACTIVE "('CLAIMING','CLAIMED','PROGRAM','SOURCE','CANCELLING','ABANDONING')"
+#define SQL_FINAL  "('COMPLETED','COMPLETED_WITH_REJECTS','FAILED','CANCELLED','SKIPPED','ABANDONED')"
+
+/* SQL: a range of run_sinks `s` that its sink has not passed. */
+#define SQL_NOT_PASSED                                                                                       \
+    "(SELECT 1 FROM run_ranges g LEFT JOIN sink_positions p ON p.uid = s.uid AND p.dataset = s.dataset AND"  \
+    " p.sink = s.sink AND p.partition = g.partition WHERE g.run_uid = s.run_uid AND g.dataset = s.dataset "  \
+    "AND"                                                                                                    \
+    " g.first < g.end AND coalesce(p.position, -1) < g.end)"
+
+typedef struct mr_tenant {
+    char tenant[64];
+    char uid[UID_BYTES];
+    char state[16]; /* ACTIVE, DELETING */
+    char schedule[256];
+    int64_t version;
+    int64_t next_due_ms; /* 0: none */
+    int64_t last_due_ms;
+} mr_tenant;
+
+typedef struct mr_run {
+    char run_uid[UID_BYTES];
+    char tenant[64];
+    char uid[UID_BYTES];
+    char run_id[40];
+    char trigger[16];
+    char state[24];
+    char outcome[24];
+    char reason[600];
+    char manifest_sha256[65];
+    char retry_of[UID_BYTES];
+    int64_t seq, version, files, attempts, attempt_after_ms, sealed_epoch, created_ms, finished_ms, due_ms;
+    bool unsure; /* a source task was lost while the run was being cancelled */
+} mr_run;
+
+typedef enum mr_task_state { TASK_WAITING, TASK_ASSIGNED, TASK_STOPPING, TASK_FAILED } mr_task_state;
+
+/* A task that is wanted, or stopping. Mirrors a row of `tasks`; below the line only in memory. */
+typedef struct mr_task {
+    char key[MR_TASK_KEY_BYTES];
+    char tenant[64];
+    char connector[NAME_BYTES];
+    char dataset[101];
+    char sink[101];
+    char run_uid[UID_BYTES];
+    int32_t number;
+    Mr__Proto__TaskKind kind;
+    mr_task_state state;
+    int64_t epoch;
+    uint64_t revision;
+    int64_t config_digest, scope_digest;
+    char worker[NAME_BYTES];
+    char incarnation[NAME_BYTES];
+    char error[500];
+    int64_t retry_ms; /* WAITING: place it not before */
+    /* --- */
+    Mr__Proto__Assignment *assignment; /* as last planned; owned */
+    size_t assignment_bytes;
+    uint32_t request_cpu_millis; /* for placement */
+    uint64_t request_memory_bytes;
+    Mr__Proto__TaskStatus *status; /* as last reported in this epoch; owned, may be NULL */
+    bool unflushed;                /* status holds progress that is not stored yet */
+    int64_t idle_since_ms;         /* sink without undelivered rows since; 0: it has some */
+    uint64_t pass;                 /* of the plan that wanted it last */
+} mr_task;
+
+typedef enum mr_worker_state { WORKER_ALIVE, WORKER_SILENT, WORKER_LOST, WORKER_LEAVING } mr_worker_state;
+
+typedef struct mr_worker {
+    char name[NAME_BYTES];
+    char incarnation[NAME_BYTES];
+    char former[NAME_BYTES]; /* the incarnation before this one */
+    char host[NAME_BYTES];
+    char staging_id[NAME_BYTES];
+    char version[64];
+    int64_t pid;
+    uint64_t pid_start_time;
+    uint32_t cpu_millis;
+    uint64_t memory_bytes;
+    mr_worker_state state;
+    int64_t last_report_ms, since_ms;
+    int64_t disconnected_ms; /* 0: connected */
+    uint64_t desired_version;
+} mr_worker;
+
+struct mr_service {
+    mr_service_config config;
+    mr_state *state;
+    mr_db *db;
+    mr_staging *staging;
+    int64_t now_ms, started_ms;
+    int64_t wake_ms;     /* when tick has something to do; INT64_MAX: nothing */
+    int64_t promised_ms; /* what the last reconcile returned */
+    int64_t flush_ms;    /* when unflushed progress is stored; INT64_MAX: there is none */
+    int64_t retain_ms;
+    int64_t healthy_since_ms;
+    bool healthy;
+    bool place;       /* tasks may be placed */
+    bool sweep;       /* something was discarded */
+    bool failing;     /* reconcile passes fail: told once */
+    bool pass_failed; /* something in this one did */
+    uint64_t pass;    /* counts plans */
+    uint64_t desired_version;
+    mr_name_map tasks;   /* by key */
+    mr_name_map workers; /* by name */
+    mr_name_map dirty;   /* tenants; values are the owned names */
+    struct mr_spec_entry {
+        char uid[UID_BYTES];
+        int64_t version;
+        uint64_t used;
+        mr_tenant_spec spec;
+        mr_warnings warnings;
+    } specs[SPECS_KEPT];
+    uint64_t spec_clock;
+};
+
+/* --- loading (load.c); false: there is none, or the db keeps an error
+ * -------------------------------------------- */
+
+bool mr_load_tenant(mr_service *service, const char *tenant, mr_tenant *ret_tenant);
+/* MR_ENOTFOUND in words. */
+mr_err mr_find_tenant(mr_service *service, const char *tenant, mr_tenant *ret_tenant, mr_error *ret_error);
+bool mr_load_run(mr_service *service, const char *run_uid, mr_run *ret_run);
+/* By run_id or run_uid; MR_ENOTFOUND in words. */
+mr_err mr_find_run(mr_service *service, const char *tenant, const char *run, mr_run *ret_run,
+                   mr_error *ret_error);
+/* uids of the tenant's runs in one of the states, in claim order; at most `limit`. `states` is an SQL literal
+ * list. */
+size_t mr_list_open_runs(mr_service *service, const char *uid, char (*ret_uids)[UID_BYTES], size_t limit);
+
+/* A version of a tenant's specification; borrowed until SPECS_KEPT others were asked for, or specs are
+ * forgotten. */
+mr_err mr_load_spec(mr_service *service, const char *uid, int64_t version, const mr_tenant_spec **ret_spec,
+                    mr_error *ret_error);
+void mr_forget_specs(mr_service *service);
+const mr_dataset *mr_spec_dataset(const mr_tenant_spec *spec, const char *name);     /* or NULL */
+const mr_agreement_sink *mr_spec_sink(const mr_tenant_spec *spec, const char *name); /* or NULL */
+
+/* --- commands
+ * ---------------------------------------------------------------------------------------------------- */
+
+/* mr_state_apply with the service's time; `key` is made the tenant's own. */
+mr_err mr_apply(mr_service *service, const char *name, const char *tenant, const char *key,
+                mr_err (*execute)(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error), void *arg,
+                json_t **ret_answer, mr_error *ret_error);
+void mr_mark_dirty(mr_service *service, const char *tenant);
+void mr_wake_at(mr_service *service, int64_t when_ms);
+
+/* Sets a run's state (and reason unless NULL) within a command; only from `from`: false when it is in another
+ * one. */
+bool mr_set_run_state(mr_db *db, const char *run_uid, const char *from, const char *to, const char *reason);
+/* Sets the state alone, in a command of its own. */
+mr_err mr_move_run(mr_service *service, const mr_run *run, const char *to, const char *reason,
+                   mr_error *ret_error);
+
+/* --- the run machine: each does what is next, *ret_moved tells whether the run's state changed
+ * ---------------------- */
+
+mr_err mr_run_claim(mr_service *service, const mr_run *run, bool *ret_moved,
+                    mr_error *ret_error); /* CLAIMING */
+mr_err mr_run_source(mr_service *service, const mr_run *run, bool *ret_moved,
+                     mr_error *ret_error); /* SOURCE */
+mr_err mr_run_deliver(mr_service *service, const mr_run *run, bool *ret_moved,
+                      mr_error *ret_error); /* DELIVERING */
+mr_err mr_run_complete(mr_service *service, const mr_run *run, bool *ret_moved,
+                       mr_error *ret_error); /* COMPLETING */
+mr_err mr_run_cancel(mr_service *service, const mr_run *run, bool *ret_moved,
+                     mr_error *ret_error); /* CANCELLING */
+mr_err mr_run_abandon(mr_service *service, const mr_run *run, bool *ret_moved,
+                      mr_error *ret_error); /* ABANDONING */
+
+/* Within a command: inserts a run with the given files (run_files with `source` and `name` are there already
+ * when `prepared`), pins program, schemas and sinks; SKIPPED when there is no file. run_uid is written. */
+typedef struct mr_run_start {
+    mr_service *service;
+    mr_tenant tenant;
+    const mr_tenant_spec *spec;
+    char run_uid[UID_BYTES];
+    char run_id[40];
+    const char *trigger;
+    int64_t due_ms; /* 0: not scheduled */
+} mr_run_start;
+mr_err mr_insert_run(mr_db *db, mr_run_start *start, mr_error *ret_error);
+/* A QUEUED run whose turn it is. */
+mr_err mr_start_queued(mr_service *service, const mr_run *run, const mr_tenant *tenant, mr_error *ret_error);
+/* Ranges and counts of a dataset become final within a command: ledger of its sinks, ends of the partitions.
+ */
+void mr_skip_dataset(mr_db *db, const char *run_uid, const char *dataset, const char *state);
+/* Within a command: leads to COMPLETING with the outcome and reason; the rest of the ledger becomes final. */
+void mr_finish_run(mr_db *db, const char *run_uid, const char *outcome, const char *reason);
+
+/* Skip ranges that their sinks have passed: the ledger lines become final. */
+mr_err mr_settle_skips(mr_service *service, const char *tenant, const char *uid, mr_error *ret_error);
+
+/* scheduler.c */
+mr_err mr_schedule_tenants(mr_service *service, mr_error *ret_error); /* all that are due */
+int64_t mr_schedule_next(const char *schedule, int64_t after_ms);     /* 0: never again */
+
+/* --- tasks and workers
+ * ------------------------------------------------------------------------------------------- */
+
+/* What the plan wants of one task. */
+typedef struct mr_want {
+    const char *connector;
+    const char *dataset, *sink, *run_uid;
+    Mr__Proto__TaskKind kind;
+    uint32_t request_cpu_millis;
+    uint64_t request_memory_bytes;
+    Mr__Proto__Assignment *assignment; /* config, scope and limits; handed over */
+} mr_want;
+
+mr_err mr_plan_tenant(mr_service *service, const mr_tenant *tenant, mr_error *ret_error);
+mr_err mr_want_task(mr_service *service, const char *tenant, mr_want *want,
+                    mr_error *ret_error); /* tasks.c */
+/* Stops what the present pass did not want. */
+mr_err mr_stop_unwanted(mr_service *service, const char *tenant, mr_error *ret_error);
+mr_err mr_tasks_load(mr_service *service, mr_error *ret_error);
+void mr_tasks_close(mr_service *service);
+mr_task *mr_task_find(mr_service *service, const char *tenant, const char *connector);
+/* Writes the task's row within a command. */
+void mr_task_store(mr_db *db, const mr_task *task);
+void mr_task_erase(mr_db *db, const mr_task *task);
+/* Forgets it in memory, after its row is gone. */
+void mr_task_drop(mr_service *service, mr_task *task);
+/* In a command of its own: its row goes and it is forgotten; or it waits for a worker again, from retry_ms
+ * on. */
+mr_err mr_task_remove(mr_service *service, mr_task *task, mr_error *ret_error);
+mr_err mr_task_release(mr_service *service, mr_task *task, int64_t retry_ms, mr_error *ret_error);
+/* FAILED tasks of the tenant wait for a worker again, those in a back-off at once. Returns how many. */
+size_t mr_retry_failed_tasks(mr_service *service, const char *tenant);
+bool mr_tenant_has_tasks(mr_service *service, const char *tenant);
+/* How many tasks of a run are still there (assigned or stopping). */
+size_t mr_run_tasks(mr_service *service, const char *tenant, const char *run_uid);
+
+mr_err mr_place_tasks(mr_service *service, mr_error *ret_error); /* assign.c */
+void mr_desired_changed(mr_service *service, const char *worker);
+
+/* The worker's part of a report. MR_EREFUSED: the incarnation was replaced. */
+mr_err mr_worker_report(mr_service *service, const Mr__Proto__Report *report, bool *ret_new,
+                        mr_error *ret_error);
+mr_worker *mr_worker_find(mr_service *service, const char *incarnation);
+void mr_workers_check(mr_service *service); /* workers.c: silence, disconnects */
+/* We were late ourselves (stopped, or busy): that time is not the workers' silence. */
+void mr_workers_excuse(mr_service *service, int64_t late_ms);
+mr_err mr_workers_release_lost(mr_service *service, mr_error *ret_error);
+
+/* --- observations, ledger, upkeep
+ * -------------------------------------------------------------------------------- */
+
+mr_err mr_flush_progress(mr_service *service, mr_error *ret_error); /* observe.c */
+void mr_store_progress(mr_db *db, const mr_task *task);             /* of its status, within a command */
+/* A name that no waiting or claimed file of the tenant has: rows.csv, rows-2.csv, ... */
+void mr_unique_file_name(mr_db *db, const char *uid, const char *wanted, char *out, size_t size);
+mr_err mr_recover_uploads(mr_service *service, mr_error *ret_error);
+mr_err mr_retain(mr_service *service, mr_error *ret_error);
+mr_err mr_delete_step(mr_service *service, const mr_tenant *tenant, bool *ret_moved, mr_error *ret_error);
+
+/* --- views
+ * ------------------------------------------------------------------------------------------------------- */
+
+void mr_count_task_states(mr_service *service, json_t *counts); /* {"RUNNING": n, ...} */
+json_t *mr_json_time(int64_t ms);                               /* null for 0 */
+json_t *mr_json_text(const char *text);                         /* null for NULL and "" */
+
+#endif

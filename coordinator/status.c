@@ -1,0 +1,108 @@
+/* status.c - is it healthy, what is not, and since when. */
+#include "coordinator/service_internal.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static void add_problem(json_t *problems, const char *what, const char *text, int64_t since_ms)
+{
+    json_array_append_new(
+        problems, json_pack("{s:s, s:s, s:o}", "what", what, "text", text, "since", mr_json_time(since_ms)));
+}
+
+static void worker_problems(mr_service *service, json_t *problems, json_t *counts)
+{
+    static const char *const names[] = {"alive", "silent", "lost", "leaving"};
+    mr_worker *worker;
+    int alive = 0;
+    char text[400];
+    for (size_t at = 0; (worker = mr_name_map_next(&service->workers, &at)) != NULL;) {
+        const char *name = names[worker->state];
+        json_object_set_new(counts, name,
+                            json_integer(json_integer_value(json_object_get(counts, name)) + 1));
+        alive += worker->state == WORKER_ALIVE;
+        if (worker->state == WORKER_LOST || worker->state == WORKER_SILENT) {
+            snprintf(text, sizeof text, "worker %s is %s", worker->name, name);
+            add_problem(problems, "worker", text, worker->since_ms);
+        } else if (strcmp(worker->staging_id, mr_staging_id(service->staging)) != 0) {
+            snprintf(text, sizeof text,
+                     "worker %s sees another staging folder and gets no tasks: set its staging.dir to %s",
+                     worker->name, mr_staging_dir(service->staging));
+            add_problem(problems, "worker", text, worker->since_ms);
+        }
+    }
+    if (alive == 0)
+        add_problem(problems, "worker", "no worker is alive: nothing can run", service->started_ms);
+}
+
+static void task_problems(mr_service *service, json_t *problems)
+{
+    mr_task *task;
+    char text[900];
+    for (size_t at = 0; (task = mr_name_map_next(&service->tasks, &at)) != NULL;) {
+        const Mr__Proto__TaskStatus *status = task->status;
+        const char *error = task->error[0] != '\0'                    ? task->error
+                            : status != NULL && status->error != NULL ? status->error->text
+                                                                      : "";
+        bool stalled =
+            status != NULL && task->state == TASK_ASSIGNED && status->state == MR__PROTO__TASK_STATE__STALLED;
+        if (error[0] == '\0' && !stalled)
+            continue;
+        snprintf(text, sizeof text, "%s/%s %s: %s%s", task->tenant, task->connector,
+                 task->state == TASK_FAILED ? "failed"
+                 : stalled                  ? "stalled"
+                                            : "tries again",
+                 stalled && error[0] == '\0' ? "no progress in step " : error,
+                 stalled && error[0] == '\0' ? status->step : "");
+        add_problem(problems, "task", text, service->now_ms);
+    }
+}
+
+static void ledger_problems(mr_service *service, json_t *problems)
+{
+    char text[700];
+    mr_query *query =
+        mr_db_select(service->db, "SELECT tenant, text, at_ms FROM alarms ORDER BY id DESC LIMIT 20", "");
+    while (mr_query_next(query)) {
+        snprintf(text, sizeof text, "%s: the ledger does not come out even: %s", mr_query_text(query, 0),
+                 mr_query_text(query, 1));
+        add_problem(problems, "ledger", text, mr_query_int(query, 2));
+    }
+}
+
+mr_err mr_service_status(mr_service *service, json_t **ret_view, mr_error *ret_error)
+{
+    json_t *problems = json_array(), *workers = json_object(), *tasks = json_object();
+    worker_problems(service, problems, workers);
+    task_problems(service, problems);
+    ledger_problems(service, problems);
+    if (service->failing)
+        add_problem(problems, "coordinator", "steps fail and are tried again: see the coordinator's log",
+                    service->now_ms);
+    mr_count_task_states(service, tasks);
+    bool healthy = json_array_size(problems) == 0;
+    if (healthy != service->healthy) {
+        service->healthy = healthy;
+        service->healthy_since_ms = service->now_ms;
+    }
+    mr_db *db = service->db;
+    json_int_t tenants = mr_db_int(db, 0, "SELECT count(*) FROM tenants", "");
+    json_int_t active = mr_db_int(
+        db, 0, "SELECT count(*) FROM runs WHERE state NOT IN " SQL_FINAL " AND state IN " SQL_ACTIVE, "");
+    json_int_t delivering = mr_db_int(db, 0,
+                                      "SELECT count(*) FROM runs WHERE state NOT IN " SQL_FINAL
+                                      " AND state IN ('DELIVERING','COMPLETING')",
+                                      "");
+    json_int_t queued = mr_db_int(
+        db, 0, "SELECT count(*) FROM runs WHERE state NOT IN " SQL_FINAL " AND state = 'QUEUED'", "");
+    json_t *view = json_pack("{s:b, s:o, s:s, s:o, s:o, s:I, s:{s:I, s:I, s:I}, s:o}", "healthy", healthy,
+                             "since", mr_json_time(service->healthy_since_ms), "version", MR_VERSION,
+                             "problems", problems, "workers", workers, "tenants", tenants, "runs", "active",
+                             active, "delivering", delivering, "queued", queued, "tasks", tasks);
+    mr_err err = mr_db_take_error(db, ret_error);
+    if (err != MR_OK)
+        json_decref(view);
+    else
+        *ret_view = view;
+    return err;
+}
