@@ -498,6 +498,37 @@ static void another_sink_that_holds_the_lock_is_waited_for(void **state)
     assert_int_equal(open_sink(f), MR_OK);
 }
 
+static void records_stay_queued_while_another_writer_has_the_store(void **state)
+{
+    fixture *f = *state;
+    assert_int_equal(open_sink(f), MR_OK);
+    uint64_t seq = give_row(f, 1, "a", 1, NULL);
+    sqlite3 *other = open_db(f);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(mr_sqlite_sink.flush(f->self, 20, &f->error), MR_OK);
+    expect_verdict(f, seq, MR_SINK_QUEUED);
+    assert_int_equal(sqlite3_exec(other, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(other);
+    assert_int_equal(flush(f), MR_OK);
+    expect_verdict(f, seq, MR_SINK_DONE);
+}
+
+static void a_store_that_stays_locked_is_an_error_in_the_end(void **state)
+{
+    fixture *f = *state;
+    mr_err err = MR_OK;
+    mr_props_set(f->config, "sqlite.lock.timeout.ms", "100");
+    assert_int_equal(open_sink(f), MR_OK);
+    give_row(f, 1, "a", 1, NULL);
+    sqlite3 *other = open_db(f);
+    assert_int_equal(sqlite3_exec(other, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    for (int i = 0; i < 10 && err == MR_OK; i++)
+        err = mr_sqlite_sink.flush(f->self, 20, &f->error);
+    sqlite3_close(other);
+    assert_int_equal(err, MR_EUNAVAILABLE);
+    assert_int_equal(f->error.class, MR_TRANSIENT);
+}
+
 #ifdef MR_FAULTS
 static void an_unknown_outcome_is_told_and_the_position_stands(void **state)
 {
@@ -564,6 +595,8 @@ int main(void)
         TEST(a_kill_between_flush_and_commit_leaves_nothing),
         TEST(a_frozen_older_epoch_is_removed),
         TEST(another_sink_that_holds_the_lock_is_waited_for),
+        TEST(records_stay_queued_while_another_writer_has_the_store),
+        TEST(a_store_that_stays_locked_is_an_error_in_the_end),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
