@@ -104,11 +104,15 @@ static mr_err load_arguments(mr_props *props, int argc, char **argv, mr_error *r
 
 static bool is_local(const char *url)
 {
-    static const char *const local[] = {"ipc:///", "tcp://127.", "tcp://localhost:", "tcp://[::1]:"};
+    static const char *const local[] = {"ipc:///", "tcp://localhost:", "tcp://[::1]:"};
+    static const char loopback[] = "tcp://127.";
     for (size_t i = 0; i < sizeof local / sizeof *local; i++)
         if (strncmp(url, local[i], strlen(local[i])) == 0)
             return true;
-    return false;
+    if (strncmp(url, loopback, sizeof loopback - 1) != 0)
+        return false;
+    const char *rest = url + sizeof loopback - 1; /* an address, not a name that begins like one */
+    return rest[strspn(rest, "0123456789.")] == ':';
 }
 
 static mr_err check_coordinator(const char *url, bool insecure, mr_error *ret_error)

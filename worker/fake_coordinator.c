@@ -6,11 +6,19 @@
 #include <stdlib.h>
 #include <time.h>
 
-enum { THREADS = 3, TASKS = 600, DEADLINE_S = 10, PARK_MS = 500 };
+enum { THREADS = 3, TASKS = 600, DEADLINE_S = 10, PARK_MS = 100 };
+
+/* A thread that serves one context. */
+typedef struct server {
+    fake_coordinator *owner;
+    pthread_t thread;
+    nng_ctx ctx;
+    nng_aio *aio;
+} server;
 
 struct fake_coordinator {
     nng_socket socket;
-    pthread_t threads[THREADS];
+    server servers[THREADS];
     pthread_mutex_t lock;
     pthread_cond_t changed;
     Mr__Proto__Assignment *tasks[TASKS];
@@ -49,14 +57,10 @@ static void acknowledge_ended(const fake_coordinator *f, const Mr__Proto__Report
     }
 }
 
-/* A context and the aio of the thread that serves it. */
-typedef struct server {
-    nng_ctx ctx;
-    nng_aio *aio;
-} server;
-
+/* NULL: none came for a while. */
 static nng_msg *receive(const server *s)
 {
+    nng_aio_set_timeout(s->aio, PARK_MS);
     nng_ctx_recv(s->ctx, s->aio);
     nng_aio_wait(s->aio);
     return nng_aio_result(s->aio) == 0 ? nng_aio_get_msg(s->aio) : NULL;
@@ -114,30 +118,46 @@ static void answer_watch(fake_coordinator *f, const server *s, const Mr__Proto__
     answer(s, &reply);
 }
 
+static bool is_closing(fake_coordinator *f)
+{
+    pthread_mutex_lock(&f->lock);
+    bool closing = f->closing;
+    pthread_mutex_unlock(&f->lock);
+    return closing;
+}
+
 static void *serve(void *arg)
 {
-    fake_coordinator *f = arg;
-    server s;
-    if (nng_ctx_open(&s.ctx, f->socket) != 0 || nng_aio_alloc(&s.aio, NULL, NULL) != 0)
-        abort();
-    for (nng_msg *message; (message = receive(&s)) != NULL;) {
+    server *s = arg;
+    fake_coordinator *f = s->owner;
+    while (!is_closing(f)) {
         Mr__Proto__Request *request = NULL;
         mr_error error;
+        nng_msg *message = receive(s);
+        if (message == NULL)
+            continue;
         if (mr_request_unpack((mr_slice){nng_msg_body(message), nng_msg_len(message)}, &request, &error) !=
             MR_OK)
             abort();
         nng_msg_free(message);
         pthread_mutex_lock(&f->lock);
         if (request->report != NULL) {
-            answer_report(f, &s, request);
+            answer_report(f, s, request);
         } else {
-            answer_watch(f, &s, request->watch);
+            answer_watch(f, s, request->watch);
             mr_request_close(&request);
         }
         pthread_mutex_unlock(&f->lock);
     }
-    nng_aio_free(s.aio);
     return NULL;
+}
+
+static void start_server(fake_coordinator *f, server *s)
+{
+    s->owner = f;
+    if (nng_ctx_open(&s->ctx, f->socket) != 0 || nng_aio_alloc(&s->aio, NULL, NULL) != 0 ||
+        pthread_create(&s->thread, NULL, serve, s) != 0)
+        abort();
 }
 
 fake_coordinator *fake_open(const char *url)
@@ -149,7 +169,7 @@ fake_coordinator *fake_open(const char *url)
     if (nng_rep0_open(&f->socket) != 0 || nng_listen(f->socket, url, NULL, 0) != 0)
         abort();
     for (int i = 0; i < THREADS; i++)
-        pthread_create(&f->threads[i], NULL, serve, f);
+        start_server(f, &f->servers[i]);
     return f;
 }
 
@@ -162,9 +182,11 @@ void fake_close(fake_coordinator **handle)
     f->closing = true;
     pthread_cond_broadcast(&f->changed);
     pthread_mutex_unlock(&f->lock);
-    nng_close(f->socket);
+    for (int i = 0; i < THREADS; i++) /* first: nng 1.5 may hang when a socket is closed while it is used */
+        pthread_join(f->servers[i].thread, NULL);
     for (int i = 0; i < THREADS; i++)
-        pthread_join(f->threads[i], NULL);
+        nng_aio_free(f->servers[i].aio);
+    nng_close(f->socket);
     for (size_t i = 0; i < f->task_count; i++)
         mr_assignment_close(&f->tasks[i]);
     mr_request_close(&f->latest);

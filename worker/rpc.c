@@ -138,12 +138,12 @@ void rpc_close(rpc **rpc_handle)
     rpc *r = *rpc_handle;
     if (r == NULL)
         return;
-    for (int i = 0; i < RPC_CHANNELS && r->exchanges[i].aio != NULL; i++) {
+    for (int i = 0; i < RPC_CHANNELS && r->exchanges[i].aio != NULL; i++)
         nng_aio_stop(r->exchanges[i].aio); /* waits for the callback */
+    for (int i = 0; i < RPC_CHANNELS && r->exchanges[i].aio != NULL; i++) {
         nng_aio_free(r->exchanges[i].aio);
         nng_msg_free(r->exchanges[i].message);
     }
-    nng_close(r->socket);
     uv_close((uv_handle_t *)&r->wake, on_closed);
     *rpc_handle = NULL;
 }

@@ -27,7 +27,8 @@ typedef struct rpc_events {
  * Borrows events. */
 mr_err rpc_open(uv_loop_t *loop, const char *url, const rpc_events *events, void *arg, rpc **ret_rpc,
                 mr_error *ret_error);
-/* Events may no longer come. Memory is given back once the loop has run again. */
+/* No event comes any more. Memory is given back once the loop has run again; the connection is left to the
+ * end of the process, because nng 1.5 may wait for ever when a socket is closed (its issue 1543). */
 void rpc_close(rpc **r);
 
 bool rpc_busy(const rpc *r, rpc_channel channel);

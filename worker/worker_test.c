@@ -306,7 +306,7 @@ static void replaced_worker_kills_its_tasks_and_goes_on_as_another(void **state)
 {
     fixture *f = *state;
     char incarnation[64] = "";
-    assign(f, "sink", KIND(SINK), "deaf");
+    assign(f, "sink", KIND(SINK), "run");
     int pid = expect_running(f, "sink");
     assert_true(fake_wait_incarnation(f->coordinator, incarnation));
     fake_refuse_once(f->coordinator, MR_REFUSED_REPLACED " by another");
