@@ -92,12 +92,13 @@ static void close_handles(mr_inspect_child *child)
 
 static void on_exit_of_child(uv_process_t *process, int64_t status, int signal_number)
 {
-    (void)status;
-    (void)signal_number;
     mr_inspect_child *child = process->data;
     child->exited = true;
+    child->succeeded = status == 0 && signal_number == 0;
     if (child->closing)
         close_handles(child);
+    else if (child->on_exit != NULL)
+        child->on_exit(child->exit_arg);
 }
 
 static void on_deadline(uv_timer_t *timer)

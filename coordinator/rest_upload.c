@@ -157,7 +157,8 @@ static void begin_upload(mr_request *request)
     if (type != NULL && strncasecmp(type, "multipart/form-data", 19) == 0) {
         upload->form = MHD_create_post_processor(request->connection, FORM_BUFFER_BYTES, on_part, request);
         if (upload->form == NULL)
-            mr_request_error(request, 400, "Content-Type: the boundary of the form is missing");
+            mr_request_error(request, 400,
+                             "Content-Type: the boundary of the form is missing, or of one character");
     } else if (name == NULL || *name == '\0') {
         mr_request_error(request, 400,
                          "send the file as multipart/form-data, or as the body with ?name=FILE");
