@@ -34,6 +34,8 @@ mr_err mr_service_desired(mr_service *service, const char *incarnation, mr_buf *
 /* Does all that is due at the service's time: schedules, steps of runs, placement, liveness, upkeep. Returns
  * when it wants to be called again at the latest. Errors (a full disk) are logged, and tried again. */
 int64_t mr_service_reconcile(mr_service *service);
+/* Whether something happened that the last reconcile has not seen. */
+bool mr_service_pending(const mr_service *service);
 /* Whether something was discarded since the last call: then run mr_service_sweep on a pool thread. */
 bool mr_service_wants_sweep(mr_service *service);
 void mr_service_sweep(mr_service *service); /* thread: any, one at a time; blocks */

@@ -159,6 +159,7 @@ int64_t mr_service_reconcile(mr_service *service)
     if (service->promised_ms != 0 && service->now_ms - service->promised_ms > LATE_MS)
         mr_workers_excuse(service, service->now_ms - service->promised_ms);
     service->wake_ms = INT64_MAX;
+    service->events_seen = service->events;
     service->pass_failed = false;
     mr_workers_check(service);
     told(service, mr_workers_release_lost(service, &error), &error, "tasks of a lost worker not released",
@@ -181,4 +182,9 @@ int64_t mr_service_reconcile(mr_service *service)
         service->wake_ms = service->now_ms;
     service->promised_ms = service->wake_ms;
     return service->wake_ms;
+}
+
+bool mr_service_pending(const mr_service *service)
+{
+    return service->place || service->events != service->events_seen || service->flush_ms <= service->now_ms;
 }

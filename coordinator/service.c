@@ -49,6 +49,7 @@ mr_err mr_apply(mr_service *service, const char *name, const char *tenant, const
 
 void mr_mark_dirty(mr_service *service, const char *tenant)
 {
+    service->events++;
     if (mr_name_map_get(&service->dirty, tenant) != NULL)
         return;
     char *name = strdup(tenant);

@@ -128,6 +128,7 @@ struct mr_service {
     mr_staging *staging;
     int64_t now_ms, started_ms;
     int64_t wake_ms;     /* when tick has something to do; INT64_MAX: nothing */
+    uint64_t events, events_seen; /* tenants marked, workers changed; as of the last reconcile */
     int64_t promised_ms; /* what the last reconcile returned */
     int64_t flush_ms;    /* when unflushed progress is stored; INT64_MAX: there is none */
     int64_t retain_ms;

@@ -31,6 +31,7 @@ static void set_state(mr_service *service, mr_worker *worker, mr_worker_state st
     worker->state = state;
     worker->since_ms = service->now_ms;
     service->place = true;
+    service->events++;
 }
 
 /* --- what happens to a worker
@@ -52,7 +53,7 @@ mr_err mr_worker_report(mr_service *service, const Mr__Proto__Report *report, bo
         }
     } else if (new_one && strcmp(worker->former, report->incarnation) == 0) {
         return mr_fail(ret_error, MR_EREFUSED,
-                       "incarnation %s of worker %s was replaced by a newer one: stop it, or give "
+                       MR_REFUSED_REPLACED ": %s of worker %s by a newer one: stop it, or give "
                        "each worker a name of its own",
                        report->incarnation, report->worker);
     }
@@ -98,6 +99,7 @@ void mr_service_disconnected(mr_service *service, const char *incarnation)
     if (worker == NULL || worker->disconnected_ms != 0)
         return;
     worker->disconnected_ms = service->now_ms;
+    service->events++;
     mr_wake_at(service, service->now_ms + RECONNECT_MS);
 }
 
