@@ -96,7 +96,6 @@ mr_err program_tar(const char *folder, FILE **ret_tar, mr_error *ret_error)
     if (file == NULL)
         err = mr_fail_errno(ret_error, errno, "temporary file");
     else if (archive == NULL || archive_write_set_format_gnutar(archive) != ARCHIVE_OK ||
-             archive_write_set_options(archive, "hdrcharset=BINARY") < ARCHIVE_WARN ||
              archive_write_open_fd(archive, fileno(file)) != ARCHIVE_OK)
         err = mr_fail(ret_error, MR_EIO, "tar: %s",
                       archive == NULL ? "out of memory" : archive_error_string(archive));
