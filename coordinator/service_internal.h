@@ -119,6 +119,7 @@ typedef struct mr_worker {
     int64_t last_report_ms, since_ms;
     int64_t disconnected_ms; /* 0: connected */
     uint64_t desired_version;
+    bool leaving; /* it said so */
 } mr_worker;
 
 struct mr_service {

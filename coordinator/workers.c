@@ -78,6 +78,7 @@ mr_err mr_worker_report(mr_service *service, const Mr__Proto__Report *report, bo
     worker->memory_bytes = report->memory_bytes;
     worker->last_report_ms = service->now_ms;
     worker->disconnected_ms = 0;
+    worker->leaving = report->leaving;
     set_state(service, worker, report->leaving ? WORKER_LEAVING : WORKER_ALIVE);
     mr_wake_at(service, service->now_ms + SILENCE_MS);
     *ret_new = new_one;
@@ -129,6 +130,12 @@ static bool gone(const mr_worker *worker)
     return worker->state == WORKER_LOST || worker->state == WORKER_SILENT;
 }
 
+/* One that left in order, and whose tasks were given away, is not missed. */
+static bool left(const mr_worker *worker)
+{
+    return worker->leaving && gone(worker);
+}
+
 static void check_one(mr_service *service, mr_worker *worker)
 {
     if (gone(worker))
@@ -157,7 +164,7 @@ void mr_workers_check(mr_service *service)
     mr_worker *worker, *old = NULL;
     for (size_t at = 0; (worker = mr_name_map_next(&service->workers, &at)) != NULL;) {
         check_one(service, worker);
-        if (gone(worker) && worker->since_ms + FORGET_MS < service->now_ms)
+        if (left(worker) || (gone(worker) && worker->since_ms + FORGET_MS < service->now_ms))
             old = worker;
     }
     if (old != NULL) {
