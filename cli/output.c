@@ -105,6 +105,17 @@ int print_list(const cli_call *call, json_t *list, const column *columns, size_t
     return EXIT_DONE;
 }
 
+/* Elements of a list below each other. */
+static void print_value(const json_t *value, int indent)
+{
+    const size_t count = json_is_array(value) ? json_array_size(value) : 1;
+    for (size_t i = 0; i < count; i++) {
+        char *text = cell_text(json_is_array(value) ? json_array_get(value, i) : value);
+        printf("%*s%s\n", i == 0 ? 0 : indent, "", text == NULL ? "" : text);
+        free(text);
+    }
+}
+
 int print_object(const cli_call *call, json_t *object, const column *lines, size_t count)
 {
     size_t width = 0;
@@ -115,9 +126,8 @@ int print_object(const cli_call *call, json_t *object, const column *lines, size
         const json_t *value = json_object_get(object, lines[i].key);
         if (value == NULL || json_is_null(value) || (json_is_array(value) && json_array_size(value) == 0))
             continue;
-        char *text = cell_text(value);
-        printf("%-*s  %s\n", (int)width, lines[i].title, text == NULL ? "" : text);
-        free(text);
+        printf("%-*s  ", (int)width, lines[i].title);
+        print_value(value, (int)width + 2);
     }
     if (call->json)
         print_json(object);

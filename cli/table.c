@@ -74,17 +74,22 @@ static void print_padding(FILE *out, size_t count)
     fprintf(out, "%*s", (int)count, "");
 }
 
+/* Blanks are only written before something: lines do not end in them. */
 static void print_line(const text_table *self, const char *const *cells)
 {
+    size_t owed = 0;
     for (size_t i = 0; i < self->columns; i++) {
         const char *cell = cells[i] == NULL ? "" : cells[i];
         const size_t width = text_width(cell);
         const size_t padding = width < self->widths[i] ? self->widths[i] - width : 0;
         if (self->numeric[i])
-            print_padding(self->out, padding);
+            owed += padding;
+        if (*cell != '\0') {
+            print_padding(self->out, owed);
+            owed = 0;
+        }
         fputs(cell, self->out);
-        if (i + 1 < self->columns)
-            print_padding(self->out, (self->numeric[i] ? 0 : padding) + GAP);
+        owed += (self->numeric[i] ? 0 : padding) + GAP;
     }
     fputc('\n', self->out);
 }

@@ -61,7 +61,7 @@ static void characters_count_not_bytes(void **state)
     fclose(out);
     assert_string_equal(printed, "NAME  ROWS\n"
                                  "Äö    x\n"
-                                 "abc   \n");
+                                 "abc\n");
     assert_int_equal(text_width("Äö€"), 3);
 }
 

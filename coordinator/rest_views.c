@@ -56,7 +56,14 @@ void mr_handle_list_workers(mr_request *request)
     mr_request_view(request, 200, err, view, &error);
 }
 
-static void show_ledger(mr_request *request, const char *tenant)
+static mr_err tenant_ledger(const mr_request *request, const char *tenant, int64_t limit, json_t **ret_view,
+                            mr_error *ret_error)
+{
+    return mr_service_list_ledger(request->service, tenant, mr_request_query(request, "dataset"),
+                                  mr_request_query(request, "run"), limit, ret_view, ret_error);
+}
+
+void mr_handle_tenant_ledger(mr_request *request)
 {
     bool ok = true;
     const int64_t limit = mr_request_number(request, "limit", 1, MAX_LEDGER_RUNS, DEFAULT_LEDGER_RUNS, &ok);
@@ -64,19 +71,34 @@ static void show_ledger(mr_request *request, const char *tenant)
         return;
     json_t *view = NULL;
     mr_error error;
-    const mr_err err = mr_service_list_ledger(request->service, tenant, mr_request_query(request, "dataset"),
-                                              mr_request_query(request, "run"), limit, &view, &error);
+    const mr_err err = tenant_ledger(request, request->tenant, limit, &view, &error);
     mr_request_view(request, 200, err, view, &error);
-}
-
-void mr_handle_tenant_ledger(mr_request *request)
-{
-    show_ledger(request, request->tenant);
 }
 
 void mr_handle_ledger(mr_request *request)
 {
-    show_ledger(request, NULL);
+    bool ok = true;
+    const int64_t limit = mr_request_number(request, "limit", 1, MAX_LEDGER_RUNS, DEFAULT_LEDGER_RUNS, &ok);
+    if (!ok)
+        return;
+    json_t *tenants = NULL, *all = json_array(), *tenant;
+    mr_error error;
+    mr_err err = mr_service_list_tenants(request->service, &tenants, &error);
+    size_t i;
+    json_array_foreach(tenants, i, tenant)
+    {
+        json_t *lines = NULL;
+        err = tenant_ledger(request, json_string_value(json_object_get(tenant, "tenant")), limit, &lines,
+                            &error);
+        if (err != MR_OK)
+            break;
+        json_array_extend(all, lines);
+        json_decref(lines);
+    }
+    json_decref(tenants);
+    if (err != MR_OK)
+        json_decref(all);
+    mr_request_view(request, 200, err, all, &error);
 }
 
 void mr_handle_show_schema(mr_request *request)
