@@ -1,6 +1,7 @@
 #include "task/seal.h"
 
 #include "core/fault.h"
+#include "core/sha256.h"
 #include "core/text_value.h"
 #include "task/folder.h"
 
@@ -9,13 +10,12 @@
 #include <fnmatch.h>
 #include <inttypes.h>
 #include <jansson.h>
-#include <openssl/evp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { HASH_BLOCK_BYTES = 256 * 1024, MANIFEST_MAX_BYTES = 16 * 1024 * 1024, NAME_BYTES = 64 };
+enum { MANIFEST_MAX_BYTES = 16 * 1024 * 1024, NAME_BYTES = 64 };
 
 typedef struct seal {
     const seal_spec *spec;
@@ -28,49 +28,6 @@ typedef struct seal {
 static mr_err refuse(mr_error *ret_error, const char *name, const char *why)
 {
     return mr_classify(ret_error, mr_fail(ret_error, MR_EREFUSED, "out/%s %s", name, why), MR_DATA);
-}
-
-/* --- hashes
- * ------------------------------------------------------------------------------------------------------- */
-
-static void hex_of(const unsigned char *digest, char *text)
-{
-    for (int i = 0; i < 32; i++)
-        snprintf(text + i * 2, 3, "%02x", digest[i]);
-}
-
-static mr_err hash_file(int fd, const char *name, char *ret_hex, uint64_t *ret_size, mr_error *ret_error)
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    uint64_t total = 0;
-    ssize_t size = -1;
-    char *block = malloc(HASH_BLOCK_BYTES);
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    bool works = block != NULL && context != NULL && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1;
-    while (works && (size = read(fd, block, HASH_BLOCK_BYTES)) > 0) {
-        works = EVP_DigestUpdate(context, block, (size_t)size) == 1;
-        total += (uint64_t)size;
-    }
-    int errnum = errno;
-    works = works && EVP_DigestFinal_ex(context, digest, NULL) == 1;
-    EVP_MD_CTX_free(context);
-    free(block);
-    if (size < 0)
-        return mr_fail_errno(ret_error, errnum, "%s cannot be read", name);
-    if (!works)
-        return mr_fail(ret_error, MR_ENOMEM, "%s: the hash cannot be computed", name);
-    hex_of(digest, ret_hex);
-    *ret_size = total;
-    return MR_OK;
-}
-
-static mr_err hash_bytes(mr_slice bytes, char *ret_hex, mr_error *ret_error)
-{
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    if (EVP_Digest(bytes.data, bytes.size, digest, NULL, EVP_sha256(), NULL) != 1)
-        return mr_fail(ret_error, MR_ENOMEM, "the hash of the manifest cannot be computed");
-    hex_of(digest, ret_hex);
-    return MR_OK;
 }
 
 /* --- one file
@@ -120,8 +77,8 @@ static mr_err check_file(int folder, const char *name, mr_error *ret_error)
 /* Reads what now lies where no program reaches it, and lists it. */
 static mr_err add_file(seal *self, int folder, const char *name, mr_error *ret_error)
 {
-    char hex[65];
-    uint64_t size = 0;
+    char hex[MR_SHA256_HEX_SIZE];
+    int64_t size = 0;
     const char *dataset;
     int fd = -1;
     mr_err err = dataset_of(self, name, &dataset, ret_error);
@@ -129,7 +86,7 @@ static mr_err add_file(seal *self, int folder, const char *name, mr_error *ret_e
         err = folder_open_below(folder, name, false, &fd, ret_error);
     if (err != MR_OK)
         return err;
-    err = hash_file(fd, name, hex, &size, ret_error);
+    err = mr_sha256_file(fd, name, hex, &size, ret_error);
     if (err == MR_OK && fsync(fd) != 0)
         err = mr_fail_errno(ret_error, errno, "%s cannot be made durable", name);
     close(fd);
@@ -144,7 +101,7 @@ static mr_err add_file(seal *self, int folder, const char *name, mr_error *ret_e
     if (json_array_append_new(self->files, file) != 0)
         return mr_fail(ret_error, MR_ENOMEM, "out of memory");
     self->result.files++;
-    self->result.bytes += size;
+    self->result.bytes += (uint64_t)size;
     return MR_OK;
 }
 
@@ -195,7 +152,7 @@ static mr_err finish(seal *self, mr_error *ret_error)
     json_decref(json);
     if (text == NULL)
         return mr_fail(ret_error, MR_ENOMEM, "out of memory");
-    mr_err err = hash_bytes(mr_slice_of(text), self->result.manifest_sha256, ret_error);
+    mr_err err = mr_sha256_hex(mr_slice_of(text), self->result.manifest_sha256, ret_error);
     if (err == MR_OK)
         err = write_manifest(self->spec, mr_slice_of(text), ret_error);
     free(text);
@@ -229,7 +186,7 @@ mr_err seal_read(const seal_spec *spec, seal_result *ret_result, mr_error *ret_e
     seal_result result = {.files = 0};
     mr_err err = read_manifest(spec, &text, ret_error);
     if (err == MR_OK)
-        err = hash_bytes(mr_buf_slice(&text), result.manifest_sha256, ret_error);
+        err = mr_sha256_hex(mr_buf_slice(&text), result.manifest_sha256, ret_error);
     json_t *json = err == MR_OK ? json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES, NULL) : NULL;
     json_t *files = json_object_get(json, "files"), *file;
     size_t i;
