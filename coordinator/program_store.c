@@ -216,7 +216,7 @@ static mr_err unpack_entry(unpacking *u, struct archive_entry *header)
         free(path);
         return folder ? MR_OK : mr_fail(u->error, MR_EINVALID, "program: an entry without a name");
     }
-    program_entry *entry;
+    program_entry *entry = NULL;
     const mr_err err = add_entry(u, path, &entry);
     if (err != MR_OK)
         return err;
