@@ -50,6 +50,7 @@ void mr_task_drop(mr_service *service, mr_task *task)
     mr_name_map_remove(&service->tasks, task->key);
     mr_desired_changed(service, task->worker);
     mr_mark_dirty(service, task->tenant);
+    service->place = true; /* there is room for others */
     close_task(task);
 }
 

@@ -37,6 +37,20 @@ static void set_state(mr_service *service, mr_worker *worker, mr_worker_state st
 /* --- what happens to a worker
  * ------------------------------------------------------------------------------------ */
 
+/* A worker that started before the staging folder was there finds it later. */
+static void note_capacity(mr_service *service, mr_worker *worker, const Mr__Proto__Report *report)
+{
+    if (strcmp(worker->staging_id, report->staging_id) == 0 && worker->cpu_millis == report->cpu_millis &&
+        worker->memory_bytes == report->memory_bytes)
+        return;
+    snprintf(worker->staging_id, sizeof worker->staging_id, "%s", report->staging_id);
+    worker->cpu_millis = report->cpu_millis;
+    worker->memory_bytes = report->memory_bytes;
+    service->place = true;
+    if (worker->staging_id[0] != '\0' && strcmp(worker->staging_id, mr_staging_id(service->staging)) != 0)
+        mr_log(MR_WARN, "worker sees another staging folder: it gets no tasks", MR_STR("worker", worker->name));
+}
+
 mr_err mr_worker_report(mr_service *service, const Mr__Proto__Report *report, bool *ret_new,
                         mr_error *ret_error)
 {
@@ -65,17 +79,12 @@ mr_err mr_worker_report(mr_service *service, const Mr__Proto__Report *report, bo
         service->place = true;
         mr_log(MR_INFO, "worker reports", MR_STR("worker", worker->name),
                MR_STR("incarnation", worker->incarnation), MR_STR("version", report->version));
-        if (strcmp(report->staging_id, mr_staging_id(service->staging)) != 0)
-            mr_log(MR_WARN, "worker sees another staging folder: it gets no tasks",
-                   MR_STR("worker", worker->name));
     }
+    note_capacity(service, worker, report);
     snprintf(worker->host, sizeof worker->host, "%s", report->host);
-    snprintf(worker->staging_id, sizeof worker->staging_id, "%s", report->staging_id);
     snprintf(worker->version, sizeof worker->version, "%s", report->version);
     worker->pid = report->pid;
     worker->pid_start_time = report->pid_start_time;
-    worker->cpu_millis = report->cpu_millis;
-    worker->memory_bytes = report->memory_bytes;
     worker->last_report_ms = service->now_ms;
     worker->disconnected_ms = 0;
     worker->leaving = report->leaving;
