@@ -239,7 +239,7 @@ static mr_err plan_source(tenant_plan *plan, const mr_run *run, const char *name
         err = set_source(plan, run, dataset, spec->agreement->max_rejected_percent, ret_error);
     if (err != MR_OK)
         return err;
-    snprintf(connector, sizeof connector, "%s-source", name);
+    snprintf(connector, sizeof connector, "%.100s-source", name);
     mr_want want = {.connector = connector,
                     .dataset = name,
                     .sink = "",

@@ -25,7 +25,7 @@ static mr_err remove_files(mr_service *service, expired_run *expired, mr_error *
     static const char *const folders[] = {"done", "failed"};
     char path[200];
     for (size_t i = 0; i < 2; i++) {
-        snprintf(path, sizeof path, "tenants/%s/%s/%s", expired->tenant, folders[i], expired->run_uid);
+        snprintf(path, sizeof path, "tenants/%.63s/%s/%.32s", expired->tenant, folders[i], expired->run_uid);
         mr_err err = mr_staging_discard(service->staging, path, ret_error);
         if (err != MR_OK)
             return err;

@@ -78,7 +78,7 @@ static mr_err discard_folders(mr_service *service, const mr_tenant *tenant, mr_e
     size_t count = mr_list_open_runs(service, tenant->uid, uids, 256);
     mr_err err = mr_db_take_error(service->db, ret_error);
     for (size_t i = 0; i < count && err == MR_OK; i++) {
-        snprintf(path, sizeof path, "runs/%s", uids[i]);
+        snprintf(path, sizeof path, "runs/%.32s", uids[i]);
         err = mr_staging_discard(service->staging, path, ret_error);
     }
     snprintf(path, sizeof path, "tenants/%s", tenant->tenant);
