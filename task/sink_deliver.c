@@ -162,7 +162,6 @@ static mr_err write_rows(sink *self, size_t count, mr_error *ret_error)
         return err;
     if (self->window.given > 0 && self->class->flush == NULL)
         return mr_fail(ret_error, MR_EBUG, "the sink %s queued records but has no flush", self->class->name);
-    status_moved(self->task->status);
     return sink_failure(self, ret_error);
 }
 

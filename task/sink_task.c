@@ -82,6 +82,8 @@ static void rest(sink *self)
         sink_position_forget(&partition->position, scope_oldest_open_run(self->scope));
         partition->run = partition->has_run ? partition->position.run_count - 1 : 0;
     }
+    if (self->idle)
+        status_failure(self->task->status, NULL); /* of a former attempt: all is well now */
     if (self->idle && (self->retained_ms == 0 || clock_ms() - self->retained_ms >= RETAIN_EVERY_MS))
         retain(self);
 }

@@ -79,6 +79,7 @@ void status_identify(status *self, Mr__Proto__TaskKind kind, const char *tenant,
     self->message.kind = kind;
     self->message.epoch = epoch;
     self->message.revision = revision;
+    self->message.stored_epoch = 0; /* was an answer to the former assignment */
     leave(self, true, true);
 }
 

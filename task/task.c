@@ -124,6 +124,8 @@ int task_run(task_context *task)
         int64_t stored_epoch = 0;
         mr_err err = attempt(task, &outcome, &stored_epoch, &error);
         if (err == MR_OK && outcome == TASK_ENDED)
+            status_failure(task->status, NULL);
+        if (err == MR_OK && outcome == TASK_ENDED)
             return end(task, MR__PROTO__TASK_STATE__ENDED, EXIT_ENDED);
         if ((err == MR_OK && outcome == TASK_STOPPED) || control_stopping(task->control))
             return end(task, MR__PROTO__TASK_STATE__STOPPED, EXIT_ENDED);
