@@ -8,11 +8,12 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { CONFIG_FD = 3, HANDLES = 3 };
+enum { CONFIG_FD = 3, HANDLES = 3, TICK_MS = 500 };
 
 struct mr_inspect_child {
     uv_process_t process;
-    uv_timer_t deadline;
+    uv_timer_t ticks;
+    uint64_t deadline; /* of uv_now */
     uv_poll_t output;
     int fd;
     int open_handles;
@@ -21,6 +22,8 @@ struct mr_inspect_child {
     void *exit_arg;
     void (*on_readable)(void *arg);
     void *readable_arg;
+    bool (*wanted)(void *arg);
+    void *wanted_arg;
     void (*on_gone)(void *arg);
     void *gone_arg;
 };
@@ -86,7 +89,7 @@ static void on_closed(uv_handle_t *handle)
 static void close_handles(mr_inspect_child *child)
 {
     uv_close((uv_handle_t *)&child->process, on_closed);
-    uv_close((uv_handle_t *)&child->deadline, on_closed);
+    uv_close((uv_handle_t *)&child->ticks, on_closed);
     uv_close((uv_handle_t *)&child->output, on_closed);
 }
 
@@ -101,13 +104,14 @@ static void on_exit_of_child(uv_process_t *process, int64_t status, int signal_n
         child->on_exit(child->exit_arg);
 }
 
-static void on_deadline(uv_timer_t *timer)
+static void on_tick(uv_timer_t *timer)
 {
     mr_inspect_child *child = timer->data;
-    if (child->exited)
+    if (child->exited || child->closing)
         return;
-    child->late = true;
-    (void)uv_process_kill(&child->process, SIGKILL);
+    child->late = uv_now(timer->loop) >= child->deadline;
+    if (child->late || !child->wanted(child->wanted_arg))
+        (void)uv_process_kill(&child->process, SIGKILL);
 }
 
 static int spawn(uv_loop_t *loop, const mr_inspect_request *request, mr_inspect_child *child, int config_fd,
@@ -175,7 +179,7 @@ mr_err mr_inspect_child_open(uv_loop_t *loop, const mr_inspect_request *request,
     mr_inspect_child *child = calloc(1, sizeof *child);
     if (child == NULL)
         return mr_fail(ret_error, MR_ENOMEM, "out of memory");
-    child->process.data = child->deadline.data = child->output.data = child;
+    child->process.data = child->ticks.data = child->output.data = child;
     const mr_err err = start(loop, request, child, ret_error);
     if (err != MR_OK) {
         if (child->process.loop != NULL)
@@ -186,12 +190,15 @@ mr_err mr_inspect_child_open(uv_loop_t *loop, const mr_inspect_request *request,
     }
     limit_memory(child, request->memory_bytes);
     (void)fcntl(child->fd, F_SETFL, O_NONBLOCK);
-    uv_timer_init(loop, &child->deadline);
-    uv_timer_start(&child->deadline, on_deadline, (uint64_t)request->deadline_ms, 0);
+    uv_timer_init(loop, &child->ticks);
+    uv_timer_start(&child->ticks, on_tick, TICK_MS, TICK_MS);
+    child->deadline = uv_now(loop) + (uint64_t)request->deadline_ms;
     uv_poll_init(loop, &child->output, child->fd);
     child->open_handles = HANDLES;
     child->on_gone = request->on_gone;
-    child->gone_arg = request->arg;
+    child->gone_arg = request->gone_arg;
+    child->wanted = request->wanted;
+    child->wanted_arg = request->wanted_arg;
     *ret_child = child;
     return MR_OK;
 }

@@ -20,8 +20,10 @@ typedef struct mr_inspect_request {
         *config; /* given to the child through an inherited descriptor: nothing of it is seen in `ps` */
     int64_t deadline_ms;
     size_t memory_bytes;        /* of data (RLIMIT_DATA) */
+    bool (*wanted)(void *arg);  /* asked twice a second; false ends the child */
+    void *wanted_arg;           /* valid until close */
     void (*on_gone)(void *arg); /* after close: process and handles are gone */
-    void *arg;
+    void *gone_arg;
 } mr_inspect_request;
 
 mr_err mr_inspect_child_open(uv_loop_t *loop, const mr_inspect_request *request, mr_inspect_child **ret_child,

@@ -52,6 +52,17 @@ static void on_gone(void *arg)
     mr_rest_inspecting(arg, -1);
 }
 
+/* libmicrohttpd does not look at a connection that is suspended, and a query may never print a line. */
+static bool client_is_there(void *arg)
+{
+    const mr_request *request = arg;
+    char byte;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    const ssize_t count = recv(info->connect_fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
+    return count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR));
+}
+
 static void resume(void *arg)
 {
     look *self = arg;
@@ -248,8 +259,10 @@ static void look_at(mr_request *request, look_shape shape, const char *kind, con
                                         .config = config,
                                         .deadline_ms = QUERY_DEADLINE_MS + KILL_AFTER_MS,
                                         .memory_bytes = CHILD_MEMORY_BYTES,
+                                        .wanted = client_is_there,
+                                        .wanted_arg = request,
                                         .on_gone = on_gone,
-                                        .arg = request->rest};
+                                        .gone_arg = request->rest};
     if (!mr_rest_may_inspect(request->rest)) {
         mr_request_error(request, 503, "too many queries run already; try again");
         return;

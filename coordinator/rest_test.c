@@ -10,6 +10,7 @@
 #include <ftw.h>
 #include <pthread.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -55,6 +56,7 @@ static const char task_script[] =
     "*sql=late-error*) printf '{\"columns\":[\"n\"]}\\n[1]\\n{\"error\":\"midway\"}\\n'; exit 1;;\n"
     "*sql=dies*) printf '{\"columns\":[\"n\"]}\\n[1]\\n'; kill -9 $$;;\n"
     "*sql=silent*) exit 1;;\n"
+    "*sql=sleeps*) echo $$ >$(dirname $0)/pid; exec sleep 60;;\n"
     "*sql=many*) echo '{\"columns\":[\"n\"]}'; seq -f '[%.0f]' 100000; echo '{\"rows\":100000}';;\n"
     "*sql=*) printf '{\"columns\":[\"n\"]}\\n[1]\\n{\"rows\":1}\\n';;\n"
     "*from=9*) ;;\n"
@@ -409,14 +411,20 @@ static void a_name_with_a_nul_is_refused(void **state)
     expect_message("holds a NUL");
 }
 
-static void a_cut_connection_leaves_no_file(void **state)
+static int connect_to_server(void)
 {
-    (void)state;
     const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     const struct sockaddr_in to = {.sin_family = AF_INET,
                                    .sin_port = htons((uint16_t)mr_rest_port(server.rest)),
                                    .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     assert_int_equal(connect(fd, (const struct sockaddr *)&to, sizeof to), 0);
+    return fd;
+}
+
+static void a_cut_connection_leaves_no_file(void **state)
+{
+    (void)state;
+    const int fd = connect_to_server();
     static const char start_of_it[] = "POST /upload-file/client_a?name=cut.csv HTTP/1.1\r\nHost: "
                                       "localhost\r\nContent-Length: 100\r\n\r\nabc";
     assert_int_equal(write(fd, start_of_it, sizeof start_of_it - 1), sizeof start_of_it - 1);
@@ -571,6 +579,36 @@ static void a_query_that_fails_midway_says_so_in_its_last_line(void **state)
     assert_non_null(strstr(body, "[1]\n{\"error\":\"it ended without an answer"));
 }
 
+static int pid_of_task(void)
+{
+    char path[200], text[32] = "";
+    snprintf(path, sizeof path, "%s/pid", server.folder);
+    FILE *file = fopen(path, "r");
+    if (file == NULL)
+        return 0;
+    const size_t size = fread(text, 1, sizeof text - 1, file);
+    fclose(file);
+    return size > 0 && text[size - 1] == '\n' ? atoi(text) : 0;
+}
+
+static void a_query_ends_with_its_client(void **state)
+{
+    (void)state;
+    static const char request[] = "POST /tenants/client_a/query HTTP/1.1\r\nHost: localhost\r\n"
+                                  "Content-Length: 16\r\n\r\n{\"sql\":\"sleeps\"}";
+    const int fd = connect_to_server();
+    assert_int_equal(write(fd, request, sizeof request - 1), sizeof request - 1);
+    int pid = 0;
+    for (int i = 0; i < 1000 && (pid = pid_of_task()) == 0; i++)
+        usleep(5000);
+    assert_int_not_equal(pid, 0);
+    assert_int_equal(kill(pid, 0), 0);
+    close(fd);
+    for (int i = 0; i < 1000 && kill(pid, 0) == 0; i++)
+        usleep(5000);
+    assert_int_not_equal(kill(pid, 0), 0);
+}
+
 static void rejected_rows_are_an_array(void **state)
 {
     (void)state;
@@ -621,6 +659,7 @@ int main(void)
         TEST(rows_of_a_query_are_streamed),
         TEST(a_query_that_cannot_be_run_is_400),
         TEST(a_query_that_fails_midway_says_so_in_its_last_line),
+        TEST(a_query_ends_with_its_client),
         TEST(rejected_rows_are_an_array),
         TEST(one_rejected_row_is_found_by_topic_and_offset),
     };
