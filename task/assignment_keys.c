@@ -80,7 +80,7 @@ const mr_option task_program_keys[] = {
     TEXT("run.dir", NULL, true, "Folder of the run: STAGING/runs/RUN_UID."),
     TEXT("client", NULL, false, "Value of CLIENT_ID; absent: the tenant."),
     TEXT("program.dir", NULL, false,
-         "Folder of the program; absent: no program, the manifest lists claimed/."),
+         "Folder of the program; without it and a command there is none, and the manifest lists claimed/."),
     {.name = "program.command",
      .type = MR_OPTION_LIST,
      .default_value = "[\"./run\"]",

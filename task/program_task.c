@@ -99,6 +99,9 @@ static mr_err build_command(step *self, mr_error *ret_error)
         return mr_fail(ret_error, MR_EINVALID, "program.command is empty");
     if (*first == '/' || strchr(first, '/') == NULL)
         return MR_OK;
+    if (assignment_text(self->work, "program.dir") == NULL)
+        return mr_fail(ret_error, MR_EINVALID,
+                       "program.command: %s lies in no folder: program.dir is missing", first);
     mr_buf path = {0};
     mr_err err = mr_buf_printf(&path, "%s/%s", assignment_text(self->work, "program.dir"),
                                strncmp(first, "./", 2) == 0 ? first + 2 : first);
@@ -244,7 +247,8 @@ static mr_err report(step *self, const seal_result *result, bool has_program, mr
 static mr_err fulfil(step *self, mr_error *ret_error)
 {
     seal_result result;
-    bool has_program = assignment_text(self->work, "program.dir") != NULL;
+    bool has_program = mr_props_get(self->work->props, "program.dir") != NULL ||
+                       mr_props_get(self->work->props, "program.command") != NULL;
     mr_err err = seal_read(&self->seal, &result, ret_error);
     if (err == MR_ENOTFOUND)
         err = has_program ? with_program(self, &result, ret_error)

@@ -46,7 +46,7 @@ static mr_err dataset_of(const seal *self, const char *name, const char **ret_da
         const char *pattern = json_string_value(json_object_get(item, "pattern"));
         if (!single && (pattern == NULL || fnmatch(pattern, name, 0) != 0))
             continue;
-        if (found != NULL)
+        if (found != NULL && dataset != NULL && strcmp(found, dataset) != 0)
             return refuse(ret_error, name, "fits the file_pattern of two datasets");
         found = dataset;
     }
