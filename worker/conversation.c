@@ -35,6 +35,7 @@ struct conversation {
     int64_t waiting_since_ms;             /* for the answer to a report; 0: not waiting */
     bool report_again;                    /* something changed after the report under way was made */
     bool last_report;                     /* the report under way says that no task is left */
+    bool introduced;                      /* the coordinator knows this incarnation: it may watch */
     bool lost;
     bool misunderstood; /* the last answer was a refusal or could not be read: told once */
     bool leaving;
@@ -131,6 +132,13 @@ static void send_watch(conversation *c)
         mr_log_failure(MR_ERROR, "assignments cannot be asked for", &error);
 }
 
+/* Keeps a watch parked. */
+static void watch_on(conversation *c)
+{
+    if (c->introduced && !c->leaving && !rpc_busy(c->rpc, RPC_WATCH))
+        send_watch(c);
+}
+
 static void on_timer(uv_timer_t *timer)
 {
     conversation *c = timer->data;
@@ -139,8 +147,7 @@ static void on_timer(uv_timer_t *timer)
         c->report_again = true;
     else
         send_report(c);
-    if (!c->leaving && !rpc_busy(c->rpc, RPC_WATCH))
-        send_watch(c);
+    watch_on(c);
     note_silence(c);
     if (c->leaving && c->lost && supervisor_process_count(children_supervisor(c->children)) == 0)
         finish_leaving(c);
@@ -170,16 +177,23 @@ static void begin_new_life(conversation *c, const char *reason)
         mr_log_failure(MR_ERROR, "no new incarnation", &error);
     c->life++;
     c->version = 0;
+    c->introduced = false;
     uv_timer_start(&c->timer, on_timer, REPORT_MS, 0);
 }
 
-static void handle_refusal(conversation *c, const char *reason)
+/* A watch is refused by a coordinator that has just started and had no report yet: the next one mends that.
+ */
+static void handle_refusal(conversation *c, rpc_channel channel, const char *reason)
 {
+    c->introduced = false;
     if (strncmp(reason, MR_REFUSED_REPLACED, strlen(MR_REFUSED_REPLACED)) == 0)
         begin_new_life(c, reason);
-    else if (!c->misunderstood)
+    else if (channel == RPC_REPORT && !c->misunderstood)
         mr_log(MR_ERROR, "the coordinator refuses this worker", MR_STR("reason", reason));
-    c->misunderstood = true;
+    if (channel == RPC_REPORT)
+        c->misunderstood = true;
+    else
+        report_in(c, PROGRESS_MS);
 }
 
 static void take_ack(conversation *c, const Mr__Proto__Ack *ack)
@@ -221,9 +235,10 @@ static void on_replied(void *arg, rpc_channel channel, Mr__Proto__Reply *reply)
         return;
     }
     if (refused) {
-        handle_refusal(c, reply->refused);
+        handle_refusal(c, channel, reply->refused);
     } else {
         c->misunderstood = false;
+        c->introduced = true;
         if (reply->ack != NULL)
             take_ack(c, reply->ack);
         if (reply->assignments != NULL)
@@ -232,8 +247,7 @@ static void on_replied(void *arg, rpc_channel channel, Mr__Proto__Reply *reply)
     mr_reply_close(&reply);
     if (channel == RPC_REPORT)
         after_report(c);
-    else if (!refused && !c->leaving && !rpc_busy(c->rpc, RPC_WATCH))
-        send_watch(c);
+    watch_on(c);
 }
 
 /* The next turn of the timer asks again. */

@@ -1,7 +1,7 @@
 /* Real workers with fake tasks, against a fake coordinator. */
 #include "worker/fake_coordinator.h"
 
-#include <errno.h>
+#include <dirent.h>
 #include <poll.h>
 #include <setjmp.h>
 #include <signal.h>
@@ -351,6 +351,72 @@ static void second_signal_ends_a_leaving_worker_at_once(void **state)
     assert_true(is_dead(pid));
 }
 
+#ifdef MR_FAULTS
+typedef struct fault_point {
+    const char *name;
+    int reach;      /* the how manieth kills */
+    bool at_a_stop; /* only reached once a task is taken away */
+} fault_point;
+
+/* Killed there once and started again, the worker still brings a task to its acknowledged end. */
+static void survive_kill_at(fixture *f, const fault_point *point)
+{
+    char where[96], mark[160];
+    snprintf(where, sizeof where, "%s:%d", point->name, point->reach);
+    setenv("MR_FAULT_DIR", f->dir, 1);
+    setenv("MR_FAULT_KILL", where, 1);
+    start_worker(f);
+    assign(f, "sink", KIND(SINK), "run");
+    assign(f, "source", KIND(SOURCE), "end");
+    if (point->at_a_stop) {
+        expect_running(f, "sink");
+        fake_unassign(f->coordinator, "sink");
+    }
+    if (wait_worker(f) != -1)
+        fail_msg("%s is not reached", where);
+    fake_unassign(f->coordinator, "sink");
+    start_worker(f);
+    Mr__Proto__TaskStatus *status = expect_state(f, "source", STATE(ENDED));
+    mr_status_close(&status);
+    fake_unassign(f->coordinator, "source");
+    assert_true(fake_wait_gone(f->coordinator, "source"));
+    kill(f->worker, SIGTERM);
+    assert_int_equal(wait_worker(f), 0);
+    unsetenv("MR_FAULT_KILL");
+    unsetenv("MR_FAULT_DIR");
+    snprintf(mark, sizeof mark, "%s/%s.killed", f->dir, point->name);
+    assert_int_equal(unlink(mark), 0);
+}
+
+static void remove_marks(const fixture *f)
+{
+    struct dirent *entry;
+    DIR *dir = opendir(f->dir);
+    while ((entry = readdir(dir)) != NULL)
+        if (strstr(entry->d_name, ".reached") != NULL)
+            unlinkat(dirfd(dir), entry->d_name, 0);
+    closedir(dir);
+}
+
+static void worker_killed_at_any_fault_point_goes_on_in_its_next_life(void **state)
+{
+    static const fault_point points[] = {
+        {"worker_task_spawned", 1, false},    {"worker_orphans_recorded", 1, false},
+        {"worker_assignment_sent", 1, false}, {"worker_task_ended", 1, false},
+        {"worker_before_report", 2, false},   {"worker_assignments_received", 1, false},
+        {"worker_stop_sent", 1, true},        {"worker_after_ack", 1, false},
+    };
+    fixture *f = *state;
+    assert_true(fake_wait_reports(f->coordinator, 1));
+    kill(f->worker, SIGTERM);
+    assert_int_equal(wait_worker(f), 0);
+    fake_acknowledge(f->coordinator, true);
+    for (size_t i = 0; i < sizeof points / sizeof *points; i++)
+        survive_kill_at(f, &points[i]);
+    remove_marks(f);
+}
+#endif
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
 int main(void)
@@ -372,6 +438,9 @@ int main(void)
         TEST(tasks_run_on_while_the_coordinator_is_away),
         TEST(leaving_worker_stops_its_tasks_and_exits_with_success),
         TEST(second_signal_ends_a_leaving_worker_at_once),
+#ifdef MR_FAULTS
+        TEST(worker_killed_at_any_fault_point_goes_on_in_its_next_life),
+#endif
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
