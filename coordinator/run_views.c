@@ -43,8 +43,9 @@ static json_t *run_view(mr_service *service, const mr_run *run)
     int64_t delivered = 0, rejected = 0, abandoned = 0;
     mr_query *query =
         mr_db_select(service->db,
-                     "SELECT sum(delivered), sum(rejected), sum(abandoned) FROM ledger_lines WHERE run_uid ="
-                     " ?",
+                     "SELECT sum(delivered), coalesce(sum(rejected), 0) + (SELECT coalesce(sum(rejected), 0)"
+                     " FROM run_datasets WHERE run_uid = ?1), sum(abandoned) FROM ledger_lines"
+                     " WHERE run_uid = ?1",
                      "t", run->run_uid);
     if (mr_query_next(query)) {
         delivered = mr_query_int(query, 0);
