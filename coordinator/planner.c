@@ -125,7 +125,7 @@ static mr_err plan_program(tenant_plan *plan, const mr_run *run, mr_error *ret_e
 {
     const mr_tenant_spec *spec;
     if (run->attempt_after_ms > plan->service->now_ms) {
-        mr_wake_at(plan->service, run->attempt_after_ms);
+        mr_look_again(plan->service, run->tenant, run->attempt_after_ms);
         return MR_OK;
     }
     mr_err err = mr_load_spec(plan->service, run->uid, run->version, &spec, ret_error);
@@ -338,7 +338,7 @@ static bool sink_wanted(tenant_plan *plan, const mr_dataset *dataset, const mr_a
     int64_t until = task->idle_since_ms + SINK_LINGER_MS;
     if (until <= service->now_ms)
         return false;
-    mr_wake_at(service, until);
+    mr_look_again(service, plan->tenant->tenant, until);
     return true;
 }
 

@@ -161,6 +161,7 @@ int64_t mr_service_reconcile(mr_service *service)
     service->wake_ms = INT64_MAX;
     service->events_seen = service->events;
     service->pass_failed = false;
+    mr_mark_due(service);
     mr_workers_check(service);
     told(service, mr_workers_release_lost(service, &error), &error, "tasks of a lost worker not released",
          "");

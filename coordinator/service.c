@@ -65,6 +65,39 @@ void mr_wake_at(mr_service *service, int64_t when_ms)
         service->wake_ms = when_ms;
 }
 
+void mr_look_again(mr_service *service, const char *tenant, int64_t when_ms)
+{
+    mr_later *later = mr_name_map_get(&service->later, tenant);
+    if (later == NULL) {
+        later = calloc(1, sizeof *later);
+        if (later == NULL)
+            return;
+        snprintf(later->tenant, sizeof later->tenant, "%s", tenant);
+        later->when_ms = INT64_MAX;
+        if (mr_name_map_put(&service->later, later->tenant, later) != MR_OK) {
+            free(later);
+            return;
+        }
+    }
+    if (when_ms < later->when_ms)
+        later->when_ms = when_ms;
+    mr_wake_at(service, when_ms);
+}
+
+void mr_mark_due(mr_service *service)
+{
+    mr_later *later;
+    for (size_t at = 0; (later = mr_name_map_next(&service->later, &at)) != NULL;) {
+        mr_wake_at(service, later->when_ms);
+        if (later->when_ms > service->now_ms)
+            continue;
+        mr_mark_dirty(service, later->tenant);
+        mr_name_map_remove(&service->later, later->tenant);
+        free(later);
+        at = 0; /* a removal moves others */
+    }
+}
+
 void mr_service_set_now(mr_service *service, int64_t now_ms)
 {
     service->now_ms = now_ms;
@@ -149,6 +182,9 @@ void mr_service_close(mr_service **service)
         free(value);
     for (size_t at = 0; (value = mr_name_map_next(&it->dirty, &at)) != NULL;)
         free(value);
+    for (size_t at = 0; (value = mr_name_map_next(&it->later, &at)) != NULL;)
+        free(value);
+    mr_name_map_fini(&it->later);
     mr_name_map_fini(&it->workers);
     mr_name_map_fini(&it->dirty);
     mr_state_close(&it->state);

@@ -122,16 +122,21 @@ typedef struct mr_worker {
     bool leaving; /* it said so */
 } mr_worker;
 
+typedef struct mr_later {
+    char tenant[64];
+    int64_t when_ms;
+} mr_later;
+
 struct mr_service {
     mr_service_config config;
     mr_state *state;
     mr_db *db;
     mr_staging *staging;
     int64_t now_ms, started_ms;
-    int64_t wake_ms;     /* when tick has something to do; INT64_MAX: nothing */
+    int64_t wake_ms;              /* when tick has something to do; INT64_MAX: nothing */
     uint64_t events, events_seen; /* tenants marked, workers changed; as of the last reconcile */
-    int64_t promised_ms; /* what the last reconcile returned */
-    int64_t flush_ms;    /* when unflushed progress is stored; INT64_MAX: there is none */
+    int64_t promised_ms;          /* what the last reconcile returned */
+    int64_t flush_ms;             /* when unflushed progress is stored; INT64_MAX: there is none */
     int64_t retain_ms;
     int64_t healthy_since_ms;
     bool healthy;
@@ -144,6 +149,7 @@ struct mr_service {
     mr_name_map tasks;   /* by key */
     mr_name_map workers; /* by name */
     mr_name_map dirty;   /* tenants; values are the owned names */
+    mr_name_map later;   /* tenants to look at again; values are mr_later, owned */
     struct mr_spec_entry {
         char uid[UID_BYTES];
         int64_t version;
@@ -185,6 +191,9 @@ mr_err mr_apply(mr_service *service, const char *name, const char *tenant, const
                 json_t **ret_answer, mr_error *ret_error);
 void mr_mark_dirty(mr_service *service, const char *tenant);
 void mr_wake_at(mr_service *service, int64_t when_ms);
+/* Marks the tenant dirty then. The earliest time asked for wins. */
+void mr_look_again(mr_service *service, const char *tenant, int64_t when_ms);
+void mr_mark_due(mr_service *service); /* those whose time has come */
 
 /* Sets a run's state (and reason unless NULL) within a command; only from `from`: false when it is in another
  * one. */
