@@ -14,7 +14,9 @@
 
 #include <stdlib.h>
 
-enum { FLUSH_MS = 1000, QUIET_MS = 200 };
+/* Long enough for another sink's transaction in the same store; shorter than a worker's patience when it says
+ * stop. */
+enum { FLUSH_MS = 10000, LAST_FLUSH_MS = 2000, QUIET_MS = 200 };
 
 /* Offsets first, or after the dead letters: the metadata is what the position says at this moment. */
 static mr_err send_offset(sink *self, int32_t index, mr_error *ret_error)
@@ -173,7 +175,8 @@ static mr_err flush(sink *self, mr_error *ret_error)
 {
     status_step(self->task->status, "flush");
     if (self->window.given > 0 && self->class->flush != NULL) {
-        mr_err err = self->class->flush(self->self, FLUSH_MS, ret_error);
+        int timeout_ms = control_stopping(self->task->control) ? LAST_FLUSH_MS : FLUSH_MS;
+        mr_err err = self->class->flush(self->self, timeout_ms, ret_error);
         if (err != MR_OK)
             return err;
     }

@@ -14,7 +14,7 @@ enum { RETRY_FLUSH_MS = 200 };
 /* The run that a record opens; a sink counts by that, whatever it was told. */
 static mr_err follow_run(sink_partition *partition, const mr_record *record, mr_error *ret_error)
 {
-    char uid[RUN_TEXT_BYTES] = "";
+    char uid[RUN_TEXT_BYTES] = "unknown"; /* a record that no source of ours has produced */
     int64_t seq = 0;
     bool opens = !partition->has_run;
     for (size_t i = 0; i < record->header_count; i++)

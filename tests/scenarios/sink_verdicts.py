@@ -90,6 +90,25 @@ def rejecting_all_stops(base, data):
     assert [r for r in trial.inspect("rejected") if "sink" in r] == [] and counts(trial) == (0, 0, 0), "it was committed away"
 
 
+def kills_lose_and_double_nothing(base, data):
+    """Where the store keeps no position, one transaction of the bus holds dead letters, position and counts."""
+    rules, every, _ = CASES["all of it"]
+    for point in ("sink_after_fetch:1", "sink_after_fetch:3", "sink_after_flush:1", "bus_before_commit:2", "bus_after_commit:2",
+                  "sink_after_commit:1"):
+        trial = prepare(base / point.replace(":", "-"), data, rules, 3)
+        trial.until_done("sink", {"MR_FAULT_KILL": point})
+        assert (trial.faults / f"{point.split(':')[0]}.killed").exists(), f"{point} was not reached"
+        check(trial, every, False)
+
+
+def undecodable_records_are_dead_letters(base, data):
+    trial = prepare(base / "undecodable", data, [], 3)
+    trial.until_done("sink", {}, **{"schema.id": 9})
+    letters = [r for r in trial.inspect("rejected") if "sink" in r]
+    assert {letter["stage"] for letter in letters} == {"decode"} and "schema id 1" in letters[0]["reason"], letters[0]
+    assert len(letters) == len(data.good) and counts(trial) == (0, len(data.good), 0), counts(trial)
+
+
 def older_epochs_are_fenced(base, data):
     trial = prepare(base / "fenced", data, [], 1)
     for kind in ("source", "sink"):
@@ -110,6 +129,8 @@ def main():
                 trial.until_done("sink", {})
                 check(trial, every, keeps_order)
             print(f"ok {case}", flush=True)
+        kills_lose_and_double_nothing(base, data)
+        undecodable_records_are_dead_letters(base, data)
         rejecting_all_stops(base, data)
         older_epochs_are_fenced(base, data)
     print("every verdict is handled")
