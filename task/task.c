@@ -5,7 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CONFIG_RETRY_MS = 30000 };
+/* Waits before the next attempt that are no times: for ever (R3), or there is no next attempt. */
+enum { CONFIG_RETRY_MS = 30000, UNTIL_TOLD = -1, NEVER = -2 };
 
 static bool same_config(const Mr__Proto__Assignment *a, const Mr__Proto__Assignment *b)
 {
@@ -97,23 +98,35 @@ static int end(task_context *task, Mr__Proto__TaskState state, int exit_code)
     return exit_code;
 }
 
-/* How long to wait before the next attempt: -1 for ever (R3: fenced, asks and writes nothing), -2 not at all.
- */
+/* How long to wait before the next attempt. */
 static int wait_after(task_context *task, mr_err err, const mr_error *error)
 {
+    int backoff_ms;
     switch (error->class) {
     case MR_TRANSIENT:
-        return err == MR_EUNKNOWN && task->backoff.failures == 0 ? (backoff_next_ms(&task->backoff), 0)
-                                                                 : backoff_next_ms(&task->backoff);
+        backoff_ms = backoff_next_ms(&task->backoff);
+        if (err == MR_EUNKNOWN && task->backoff.failures == 1)
+            backoff_ms = 0; /* R5: fencing again and reading the position is the answer, not patience */
+        return backoff_ms;
     case MR_CONFIG:
-        return control_by_hand(task->control) ? -2 : CONFIG_RETRY_MS;
+        return control_by_hand(task->control) ? NEVER : CONFIG_RETRY_MS;
     case MR_FENCED:
-        return control_by_hand(task->control) ? -2 : -1;
+        return control_by_hand(task->control) ? NEVER : UNTIL_TOLD;
     case MR_BUG:
     case MR_DATA:
-        return -2;
+        return NEVER;
     }
-    return -2;
+    return NEVER;
+}
+
+static void log_failure(const mr_error *error, int wait_ms)
+{
+    if (wait_ms == NEVER)
+        mr_log_failure(MR_ERROR, "task failed", error);
+    else if (wait_ms == UNTIL_TOLD)
+        mr_log_failure(MR_WARN, "fenced: nothing is written until a newer assignment comes", error);
+    else
+        mr_log_failure(MR_WARN, "attempt failed, another follows", error, MR_INT("wait_ms", wait_ms));
 }
 
 int task_run(task_context *task)
@@ -133,11 +146,11 @@ int task_run(task_context *task)
             status_state(task->status, MR__PROTO__TASK_STATE__STARTING);
             continue;
         }
-        int wait = outcome == TASK_GIVES_UP ? -2 : wait_after(task, err, &error);
-        mr_log_failure(wait == -2 ? MR_ERROR : MR_WARN, "attempt failed", &error, MR_INT("wait_ms", wait));
+        int wait = outcome == TASK_GIVES_UP ? NEVER : wait_after(task, err, &error);
+        log_failure(&error, wait);
         status_stored_epoch(task->status, stored_epoch);
         status_failure(task->status, &error);
-        if (wait == -2)
+        if (wait == NEVER)
             return end(task, MR__PROTO__TASK_STATE__FAILED,
                        error.class == MR_FENCED ? EXIT_FENCED : EXIT_FAILED);
         status_work(task->status, false);
