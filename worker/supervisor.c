@@ -4,6 +4,7 @@
 #include "proto/ids.h"
 
 #include <inttypes.h>
+#include <signal.h>
 #include <stdlib.h>
 
 #define STATE(name) MR__PROTO__TASK_STATE__##name
@@ -345,6 +346,9 @@ static void describe_exit(const supervised *task, task_exit exit, mr_error *ret_
 {
     if (task->said_last_word)
         mr_fail(ret_error, MR_EBUG, "stopped without being told to");
+    else if (exit.signal ==
+             SIGKILL) /* from outside: people, or the kernel short of memory; a crash has other signals */
+        mr_fail(ret_error, MR_EUNAVAILABLE, "killed by signal %d (%s)", exit.signal, strsignal(exit.signal));
     else if (exit.signal != 0)
         mr_fail(ret_error, MR_EBUG, "killed by signal %d (%s)", exit.signal, strsignal(exit.signal));
     else
