@@ -12,6 +12,7 @@ enum {
     CONFIG_RETRY_MS = 60000, /* R9: slowly; at once when the configuration changes */
     ATTEMPT_RETRY_MS = 2000, /* after the first failed attempt; doubles */
     ATTEMPT_RETRY_MAX_MS = 60000,
+    OUR_RETRY_MS = 500, /* after an attempt that failed through no fault of the program */
 };
 
 typedef struct task_decision {
@@ -121,15 +122,16 @@ static mr_err execute_attempt_failed(mr_db *db, void *arg, json_t **ret_answer, 
                 strcmp(decision->status->error->class_, "transient") == 0 &&
                 (decision->status->program == NULL || decision->status->program->exit_code == 0);
     int64_t attempts = run.attempts + (ours ? 0 : 1), allowed = allowed_attempts(service, &run);
-    int64_t wait_ms = ATTEMPT_RETRY_MS;
-    for (int64_t i = 1; i < attempts && wait_ms < ATTEMPT_RETRY_MAX_MS; i++)
-        wait_ms *= 2;
-    if (wait_ms > ATTEMPT_RETRY_MAX_MS)
-        wait_ms = ATTEMPT_RETRY_MAX_MS;
+    int64_t wait_ms = ours ? OUR_RETRY_MS : ATTEMPT_RETRY_MS;
+    for (int64_t i = 1; !ours && i < attempts && wait_ms < ATTEMPT_RETRY_MAX_MS; i++)
+        wait_ms = wait_ms * 2 < ATTEMPT_RETRY_MAX_MS ? wait_ms * 2 : ATTEMPT_RETRY_MAX_MS;
     mr_db_run(db, "UPDATE runs SET attempts = ?, attempt_after_ms = ? WHERE run_uid = ?", "iit", attempts,
               service->now_ms + wait_ms, run.run_uid);
-    snprintf(reason, sizeof reason, "attempt %lld of %lld failed: %s", (long long)attempts,
-             (long long)allowed, decision->text);
+    if (ours)
+        snprintf(reason, sizeof reason, "the program step is tried again: %s", decision->text);
+    else
+        snprintf(reason, sizeof reason, "attempt %lld of %lld failed: %s", (long long)attempts,
+                 (long long)allowed, decision->text);
     if (attempts >= allowed)
         mr_finish_run(db, run.run_uid, RUN_FAILED, reason);
     else
@@ -194,6 +196,28 @@ static mr_err decide_and_drop(task_decision *decision, const char *name,
     return err;
 }
 
+/* R8: the bus or the store knows a newer epoch, from a life that we have forgotten: jump above it. */
+static bool knows_newer_epoch(const mr_task *task, const Mr__Proto__TaskStatus *status)
+{
+    return status->stored_epoch > task->epoch && status->stored_epoch < INT64_MAX / 2;
+}
+
+static mr_err jump(task_decision *decision, mr_error *ret_error)
+{
+    mr_err err = decide(decision, "jump_epoch", execute_jump, ret_error);
+    return err == MR_OK ? mr_task_release(decision->service, decision->task, 0, ret_error) : err;
+}
+
+/* R3: a fenced task asks whether it still owns its assignment. It does, or we would not be here. */
+static mr_err answer_fenced(mr_service *service, mr_task *task, const Mr__Proto__TaskStatus *status,
+                            mr_error *ret_error)
+{
+    task_decision decision = {.service = service, .task = task, .status = status};
+    if (knows_newer_epoch(task, status))
+        return jump(&decision, ret_error);
+    return status->revision >= task->revision ? mr_task_confirm(service, task, ret_error) : MR_OK;
+}
+
 static mr_err decide_failed(task_decision *decision, mr_error *ret_error)
 {
     mr_service *service = decision->service;
@@ -204,10 +228,8 @@ static mr_err decide_failed(task_decision *decision, mr_error *ret_error)
            MR_INT("epoch", task->epoch), MR_STR("worker", task->worker), MR_STR("error", decision->text));
     if (task->state == TASK_STOPPING)
         return decide_and_drop(decision, "task_gone", execute_gone, ret_error);
-    if (status->stored_epoch >= task->epoch && status->stored_epoch < INT64_MAX / 2) { /* R8: jump above it */
-        mr_err err = decide(decision, "jump_epoch", execute_jump, ret_error);
-        return err == MR_OK ? mr_task_release(service, task, 0, ret_error) : err;
-    }
+    if (knows_newer_epoch(task, status))
+        return jump(decision, ret_error);
     if (task->kind == MR__PROTO__TASK_KIND__PROGRAM)
         return decide_and_drop(decision, "attempt_failed", execute_attempt_failed, ret_error);
     mr_err err = decide(decision, "task_failed", execute_failed, ret_error);
@@ -336,7 +358,11 @@ static mr_err take_status(mr_service *service, const char *incarnation, const Mr
                 (task->state == TASK_ASSIGNED || task->state == TASK_STOPPING);
     if (ours) {
         note_progress(service, task, status);
-        mr_err err = final && task->status != NULL ? decide_final(service, task, ret_error) : MR_OK;
+        bool fenced = !final && task->state == TASK_ASSIGNED && status->error != NULL &&
+                      strcmp(status->error->class_, "fenced") == 0;
+        mr_err err = fenced                          ? answer_fenced(service, task, status, ret_error)
+                     : final && task->status != NULL ? decide_final(service, task, ret_error)
+                                                     : MR_OK;
         if (err != MR_OK)
             return err;
     }

@@ -334,6 +334,27 @@ static void a_stored_epoch_is_jumped_over(void **state)
     assert_int_equal(fixture_assignment(fixture, "rows-source")->epoch, 42);
 }
 
+static void a_fenced_task_that_still_owns_its_assignment_is_told_so(void **state)
+{
+    service_fixture *fixture = *state;
+    fixture_status status;
+    fixture_apply(fixture, "a", NEVER, "");
+    to_source(fixture, "a");
+    const Mr__Proto__Assignment *before = fixture_assignment(fixture, "rows-source");
+    int64_t epoch = before->epoch;
+    uint64_t revision = before->revision;
+    fixture_failed(&status, before, "fenced", "somebody committed as this task");
+    status.status.state = MR__PROTO__TASK_STATE__RESTARTING;
+    status.status.revision = revision;
+    fixture_say(fixture, &status);
+    assert_int_equal(fixture_assignment(fixture, "rows-source")->epoch, epoch);
+    assert_true(fixture_assignment(fixture, "rows-source")->revision > revision);
+    status.status.stored_epoch = epoch + 7;
+    status.status.id = fixture_assignment(fixture, "rows-source")->id;
+    fixture_say(fixture, &status);
+    assert_int_equal(fixture_assignment(fixture, "rows-source")->epoch, epoch + 8);
+}
+
 /* --- schedules
  * ---------------------------------------------------------------------------------------------------- */
 
@@ -446,6 +467,7 @@ int main(void)
         TEST(a_lost_worker_gives_its_task_a_new_epoch),
         TEST(a_new_incarnation_owns_nothing),
         TEST(a_stored_epoch_is_jumped_over),
+        TEST(a_fenced_task_that_still_owns_its_assignment_is_told_so),
         TEST(a_due_time_without_files_is_skipped_without_a_task),
         TEST(of_missed_times_only_the_latest_is_caught_up),
         TEST(nothing_is_due_while_a_run_is_active),

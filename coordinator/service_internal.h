@@ -275,6 +275,8 @@ void mr_task_drop(mr_service *service, mr_task *task);
  * on. */
 mr_err mr_task_remove(mr_service *service, mr_task *task, mr_error *ret_error);
 mr_err mr_task_release(mr_service *service, mr_task *task, int64_t retry_ms, mr_error *ret_error);
+/* The assignment stands: a greater revision says so to the task that asked. */
+mr_err mr_task_confirm(mr_service *service, mr_task *task, mr_error *ret_error);
 /* FAILED tasks of the tenant wait for a worker again, those in a back-off at once. Returns how many. */
 size_t mr_retry_failed_tasks(mr_service *service, const char *tenant);
 bool mr_tenant_has_tasks(mr_service *service, const char *tenant);

@@ -326,6 +326,13 @@ mr_err mr_stop_unwanted(mr_service *service, const char *tenant, mr_error *ret_e
     return MR_OK;
 }
 
+mr_err mr_task_confirm(mr_service *service, mr_task *task, mr_error *ret_error)
+{
+    mr_task next = *task;
+    next.revision++;
+    return change(service, task, &next, ret_error);
+}
+
 /* --- giving back
  * ------------------------------------------------------------------------------------------------- */
 
