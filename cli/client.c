@@ -160,7 +160,7 @@ static void random_key(char key[2 * KEY_BYTES + 1])
 }
 
 static void set_up(client *self, const http_request *request, const char *url, struct curl_slist *headers,
-                   const char *body, http_exchange *exchange)
+                   const char *body, curl_mime *form, http_exchange *exchange)
 {
     CURL *curl = self->curl;
     curl_easy_reset(curl);
@@ -173,8 +173,8 @@ static void set_up(client *self, const http_request *request, const char *url, s
     curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* a coordinator is near: no proxy of the environment */
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, exchange);
-    if (request->form != NULL)
-        curl_easy_setopt(curl, CURLOPT_MIMEPOST, request->form);
+    if (form != NULL)
+        curl_easy_setopt(curl, CURLOPT_MIMEPOST, form);
     else if (body != NULL || strcmp(request->method, "POST") == 0)
         curl_easy_setopt(curl, CURLOPT_POSTFIELDS, body == NULL ? "" : body);
     curl_easy_setopt(curl, CURLOPT_CUSTOMREQUEST, request->method);
@@ -200,8 +200,10 @@ static CURLcode exchange_once(client *self, const http_request *request, const c
         snprintf(header, sizeof header, "Idempotency-Key: %s", key);
         headers = curl_slist_append(headers, header);
     }
-    set_up(self, request, url, headers, body, exchange);
+    curl_mime *form = request->form == NULL ? NULL : request->form(self, request->form_arg);
+    set_up(self, request, url, headers, body, form, exchange);
     const CURLcode code = curl_easy_perform(self->curl);
+    curl_mime_free(form);
     if (exchange->terminal)
         fputs("\r\033[K", stderr);
     curl_slist_free_all(headers);

@@ -28,7 +28,10 @@ typedef struct http_request {
     const char *method;
     const char *path; /* of client_path; owned by the caller */
     json_t *json;     /* body, borrowed, or NULL */
-    curl_mime *form;  /* body, owned by the caller, or NULL */
+    /* The body as a form, or NULL. Called for each try, since a form that was sent in part cannot be sent
+     * again. */
+    curl_mime *(*form)(client *http, void *form_arg);
+    void *form_arg;
     bool keyed; /* changes something: carries an Idempotency-Key and is sent again when the connection breaks
                  */
     bool patient; /* waits for a coordinator that is away at the moment, too */

@@ -13,6 +13,16 @@ static const char *base_name(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
+static curl_mime *form_of(client *http, void *file)
+{
+    curl_mime *form = client_form(http);
+    curl_mimepart *part = curl_mime_addpart(form);
+    curl_mime_name(part, "file");
+    curl_mime_filedata(part, file);
+    curl_mime_type(part, "application/octet-stream");
+    return form;
+}
+
 static int upload_one(const cli_call *call, const char *file, json_t **ret_answer)
 {
     struct stat status;
@@ -22,17 +32,15 @@ static int upload_one(const cli_call *call, const char *file, json_t **ret_answe
     }
     char *path = client_path("/upload-file/%s", call->arguments[0]);
     path = client_query(path, "dataset", call_option(call, "--dataset"));
-    curl_mime *form = client_form(call->client);
-    curl_mimepart *part = curl_mime_addpart(form);
-    curl_mime_name(part, "file");
-    curl_mime_filedata(part, file);
-    curl_mime_type(part, "application/octet-stream");
-    const http_request request = {
-        .method = "POST", .path = path, .form = form, .keyed = true, .progress = base_name(file)};
+    const http_request request = {.method = "POST",
+                                  .path = path,
+                                  .form = form_of,
+                                  .form_arg = (void *)file,
+                                  .keyed = true,
+                                  .progress = base_name(file)};
     const int code = client_send(call->client, &request, ret_answer);
     if (code != EXIT_DONE)
         fprintf(stderr, "millrace: %s: %s\n", file, client_problem(call->client));
-    curl_mime_free(form);
     free(path);
     return code;
 }

@@ -142,9 +142,10 @@ static int seek_tar(void *tar, curl_off_t offset, int origin)
     return fseek(tar, (long)offset, origin) == 0 ? CURL_SEEKFUNC_OK : CURL_SEEKFUNC_FAIL;
 }
 
-static curl_mime *form_of(const cli_call *call, const tenant_folder *folder)
+static curl_mime *form_of(client *http, void *arg)
 {
-    curl_mime *form = client_form(call->client);
+    const tenant_folder *folder = arg;
+    curl_mime *form = client_form(http);
     add_file(form, "agreement", folder->agreement);
     for (size_t i = 0; i < folder->dataset_count; i++)
         add_file(form, "dataset", folder->datasets[i]);
@@ -155,21 +156,20 @@ static curl_mime *form_of(const cli_call *call, const tenant_folder *folder)
     curl_mime_name(part, "program");
     curl_mime_filename(part, "program.tar");
     curl_mime_type(part, "application/x-tar");
+    rewind(folder->program);
     if (fstat(fileno(folder->program), &status) == 0)
         curl_mime_data_cb(part, status.st_size, read_tar, seek_tar, NULL, folder->program);
     return form;
 }
 
-static int submit(const cli_call *call, const tenant_folder *folder, bool dry_run, json_t **ret_answer)
+static int submit(const cli_call *call, tenant_folder *folder, bool dry_run, json_t **ret_answer)
 {
     char *path = client_path("/tenants/%s", folder->client);
     path = client_query(path, "strict", call_option(call, "--strict") == NULL ? NULL : "true");
     path = client_query(path, "dry_run", dry_run ? "true" : NULL);
-    curl_mime *form = form_of(call, folder);
     const http_request request = {
-        .method = "PUT", .path = path, .form = form, .keyed = true, .progress = NULL};
+        .method = "PUT", .path = path, .form = form_of, .form_arg = folder, .keyed = true};
     const int code = client_send(call->client, &request, ret_answer);
-    curl_mime_free(form);
     free(path);
     return code == EXIT_DONE ? code : call_failed(call, code);
 }
