@@ -25,6 +25,7 @@ typedef struct http_exchange {
     char *body;
     size_t size;
     bool terminal;
+    int percent; /* shown */
 } http_exchange;
 
 client *client_open(const char *url)
@@ -143,10 +144,13 @@ static int on_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_o
 {
     (void)down_total;
     (void)down;
-    const http_exchange *self = arg;
-    if (up_total > 0)
-        fprintf(stderr, "\r%s: %3d %% of %.1f MiB ", self->request->progress, (int)(up * 100 / up_total),
-                (double)up_total / (1024 * 1024));
+    http_exchange *self = arg;
+    const int percent = up_total > 0 ? (int)(up * 100 / up_total) : -1;
+    if (percent == self->percent)
+        return 0;
+    self->percent = percent;
+    fprintf(stderr, "\r%s: %3d %% of %.1f MiB ", self->request->progress, percent,
+            (double)up_total / (1024 * 1024));
     return 0;
 }
 
@@ -275,7 +279,7 @@ int client_send(client *self, const http_request *request, json_t **ret_body)
     char key[2 * KEY_BYTES + 1];
     random_key(key);
     char *body = request->json == NULL ? NULL : json_dumps(request->json, JSON_COMPACT);
-    http_exchange exchange = {.client = self, .request = request};
+    http_exchange exchange = {.client = self, .request = request, .percent = -1};
     exchange.terminal = request->progress != NULL && isatty(STDERR_FILENO);
     const int64_t deadline = now_ms() + PATIENCE_MS;
     bool connected = false;

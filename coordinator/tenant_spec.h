@@ -15,11 +15,9 @@ typedef struct mr_tenant_spec {
 
 void mr_tenant_spec_fini(mr_tenant_spec *spec); /* {0}-safe */
 
-/* Checks across documents: the id in the path is the client; dataset names are unique and differ by more than
- * case and
- * `.`/`_` (their topics would be held for equal); several datasets each have a file_pattern; (key space,
- * table) are unique; there is a program folder or a command where program settings are given. MR_EINVALID in
- * words. */
+/* Checks across documents: the id in the path is the client; there is a dataset; dataset names are unique,
+ * also without regard to case and to `.` and `_` (their topics would be held for equal); several datasets
+ * each have a file_pattern; (key space, table) are unique. MR_EINVALID in words. */
 mr_err mr_tenant_spec_check(const mr_tenant_spec *spec, const char *tenant, mr_error *ret_error);
 
 /* The dataset a file belongs to: by name (MR_ENOTFOUND), else the one whose pattern matches (the first), else
