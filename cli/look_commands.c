@@ -26,10 +26,14 @@ int schedule_show(const cli_call *call)
 
 int worker_list(const cli_call *call)
 {
-    static const column columns[] = {{"WORKER", "worker"},       {"STATE", "state"},
-                                     {"TASKS", "tasks"},         {"CPU m", "cpu_millis"},
-                                     {"MEMORY", "memory_bytes"}, {"LAST REPORT ms", "last_report_ms_ago"},
-                                     {"SINCE", "since"},         {"VERSION", "version"}};
+    static const column columns[] = {{"WORKER", "worker"},
+                                     {"STATE", "state"},
+                                     {"TASKS", "tasks"},
+                                     {"CPU MILLIS", "cpu_millis"},
+                                     {"MEMORY BYTES", "memory_bytes"},
+                                     {"LAST REPORT MS", "last_report_ms_ago"},
+                                     {"SINCE", "since"},
+                                     {"VERSION", "version"}};
     json_t *view;
     const int code = call_get(call, client_path("/workers"), &view);
     return code == EXIT_DONE ? print_list(call, view, columns, COUNT(columns)) : code;
