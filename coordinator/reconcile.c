@@ -75,6 +75,11 @@ static mr_err step_runs(mr_service *service, const mr_tenant *tenant, bool *ret_
     return mr_db_take_error(service->db, ret_error);
 }
 
+static void unmark(mr_service *service, const char *name)
+{
+    free(mr_name_map_remove(&service->dirty, name));
+}
+
 static mr_err reconcile_tenant(mr_service *service, const char *name, mr_error *ret_error)
 {
     mr_tenant tenant;
@@ -92,8 +97,11 @@ static mr_err reconcile_tenant(mr_service *service, const char *name, mr_error *
         if (err == MR_OK && strcmp(tenant.state, "DELETING") == 0)
             err = mr_delete_step(service, &tenant, &moved, ret_error);
     }
-    if (err == MR_OK && mr_load_tenant(service, name, &tenant))
-        err = mr_plan_tenant(service, &tenant, ret_error);
+    if (err != MR_OK || !mr_load_tenant(service, name, &tenant))
+        return err;
+    unmark(service,
+           name); /* by the steps above, which have been followed up; what the plan ends is looked at again */
+    err = mr_plan_tenant(service, &tenant, ret_error);
     return err == MR_OK ? mr_db_take_error(service->db, ret_error) : err;
 }
 
@@ -108,8 +116,7 @@ static void told(mr_service *service, mr_err err, const mr_error *error, const c
     }
 }
 
-/* One by one, so that a tenant whose disk is full holds no other back. A step makes its own tenant dirty
- * again (the state moved on): that is looked at within the same call, so what is dirty now is taken first. */
+/* One by one, so that a tenant whose disk is full holds no other back. */
 static void reconcile_dirty(mr_service *service)
 {
     size_t at = 0;
@@ -120,13 +127,9 @@ static void reconcile_dirty(mr_service *service)
         mr_name_map_remove(&service->dirty, name);
         mr_err err = reconcile_tenant(service, name, &error);
         told(service, err, &error, "tenant not brought forward", name);
-        char *again = mr_name_map_get(&service->dirty, name);
-        if (err == MR_OK && again != NULL) { /* marked by its own steps, which have just been followed up */
-            mr_name_map_remove(&service->dirty, name);
-            free(again);
-        }
-        if (err == MR_OK || mr_name_map_get(&service->dirty, name) != NULL ||
-            mr_name_map_put(&retry, name, name) != MR_OK)
+        if (err != MR_OK)
+            unmark(service, name); /* later, not at once */
+        if (err == MR_OK || mr_name_map_put(&retry, name, name) != MR_OK)
             free(name);
         at = 0; /* the map has changed */
     }

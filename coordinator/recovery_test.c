@@ -115,11 +115,131 @@ static void a_killed_upload_is_there_once_after_it_is_repeated(void **state)
     each_in_its_process(points, upload_killed_at);
 }
 
+/* --- what a plain run does not reach --- */
+
+static void due(service_fixture *fixture)
+{
+    fixture_pass(fixture, 60 * 1000);
+}
+
+static void schedule_killed_at(const char *point)
+{
+    service_fixture fixture;
+    fixture_open(&fixture);
+    fixture_apply(&fixture, "a", "* * * * *", "");
+    killed_at(&fixture, point, due);
+    fixture_pass(&fixture, 60 * 1000);
+    assert_int_equal(fixture_run_count(&fixture, "a", "SKIPPED"), 1); /* the same time is not handled twice */
+    fixture_close(&fixture);
+}
+
+static void cancel(service_fixture *fixture)
+{
+    json_t *answer = NULL;
+    mr_service_cancel_run(fixture->service, NULL, "a", "manual-1", &answer, NULL);
+    json_decref(answer);
+    fixture_pass(fixture, 1);
+}
+
+static void cancel_killed_at(const char *point)
+{
+    service_fixture fixture;
+    fixture_open(&fixture);
+    fixture_apply(&fixture, "a", "0 0 1 1 *", "");
+    fixture_upload(&fixture, "a", "first.csv", NULL);
+    claim(&fixture);
+    killed_at(&fixture, point, cancel);
+    assert_string_equal(fixture_run_state(&fixture, "a"), "CANCELLED");
+    assert_true(fixture_exists(&fixture, "tenants/a/in/first.csv"));
+    fixture_close(&fixture);
+}
+
+static void purge(service_fixture *fixture)
+{
+    json_t *answer = NULL;
+    mr_service_delete_tenant(fixture->service, NULL, "a", true, &answer, NULL);
+    json_decref(answer);
+    fixture_pass(fixture, 1);
+}
+
+static void purge_killed_at(const char *point)
+{
+    service_fixture fixture;
+    json_t *view = NULL;
+    fixture_open(&fixture);
+    fixture_apply(&fixture, "a", "0 0 1 1 *", "");
+    fixture_upload(&fixture, "a", "first.csv", NULL);
+    killed_at(&fixture, point, purge);
+    assert_int_equal(mr_service_show_tenant(fixture.service, "a", &view, NULL), MR_ENOTFOUND);
+    assert_false(fixture_exists(&fixture, "tenants/a"));
+    fixture_close(&fixture);
+}
+
+static void wait_three_days(service_fixture *fixture)
+{
+    fixture_pass(fixture, (int64_t)3 * 86400 * 1000);
+}
+
+static void retention_killed_at(const char *point)
+{
+    service_fixture fixture;
+    fixture_status status;
+    char path[200];
+    fixture_open(&fixture);
+    fixture_apply(&fixture, "a", "0 0 1 1 *", "\"attempts\": 1,");
+    fixture_report(&fixture, NULL, 0);
+    fixture_upload(&fixture, "a", "first.csv", NULL);
+    claim(&fixture);
+    fixture_report(&fixture, NULL, 0);
+    fixture_failed(&status, fixture_assignment(&fixture, "program"), "bug", "exit status 1");
+    fixture_say(&fixture, &status);
+    assert_string_equal(fixture_run_state(&fixture, "a"), "FAILED");
+    snprintf(path, sizeof path, "tenants/a/failed/%s", status.run_uid);
+    assert_true(fixture_exists(&fixture, path));
+    killed_at(&fixture, point, wait_three_days);
+    wait_three_days(&fixture);
+    assert_false(fixture_exists(&fixture, path));
+    assert_string_equal(fixture_run_state(&fixture, "a"), "FAILED");
+    fixture_close(&fixture);
+}
+
+static void a_schedule_is_advanced_once(void **state)
+{
+    static const char *const points[] = {"schedule_advanced", NULL};
+    (void)state;
+    each_in_its_process(points, schedule_killed_at);
+}
+
+static void cancelling_goes_on_where_it_was_killed(void **state)
+{
+    static const char *const points[] = {"cancel_renamed", NULL};
+    (void)state;
+    each_in_its_process(points, cancel_killed_at);
+}
+
+static void deleting_goes_on_where_it_was_killed(void **state)
+{
+    static const char *const points[] = {"tenant_discarded", NULL};
+    (void)state;
+    each_in_its_process(points, purge_killed_at);
+}
+
+static void retention_goes_on_where_it_was_killed(void **state)
+{
+    static const char *const points[] = {"retention_discarded", NULL};
+    (void)state;
+    each_in_its_process(points, retention_killed_at);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(claiming_goes_on_where_it_was_killed),
         cmocka_unit_test(a_killed_upload_is_there_once_after_it_is_repeated),
+        cmocka_unit_test(a_schedule_is_advanced_once),
+        cmocka_unit_test(cancelling_goes_on_where_it_was_killed),
+        cmocka_unit_test(deleting_goes_on_where_it_was_killed),
+        cmocka_unit_test(retention_goes_on_where_it_was_killed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

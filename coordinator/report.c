@@ -321,6 +321,14 @@ static bool caught_up(const Mr__Proto__TaskStatus *status)
     return status->sink != NULL;
 }
 
+/* The first rows of a source: its sinks may start. */
+static bool first_rows(const mr_task *task, const Mr__Proto__TaskStatus *status)
+{
+    const Mr__Proto__SourceProgress *before = task->status != NULL ? task->status->source : NULL;
+    return status->source != NULL && status->source->produced > 0 &&
+           (before == NULL || before->produced == 0);
+}
+
 static void note_progress(mr_service *service, mr_task *task, const Mr__Proto__TaskStatus *status)
 {
     Mr__Proto__TaskStatus *copy;
@@ -336,12 +344,13 @@ static void note_progress(mr_service *service, mr_task *task, const Mr__Proto__T
     }
     if (mr_status_copy(status, &copy) != MR_OK)
         return;
+    bool at_once = caught_up(status) || first_rows(task, status);
     mr_status_close(&task->status);
     task->status = copy;
     if (status->source == NULL && status->sink == NULL)
         return;
     task->unflushed = true;
-    int64_t when_ms = caught_up(status) ? service->now_ms : service->now_ms + FLUSH_MS;
+    int64_t when_ms = at_once ? service->now_ms : service->now_ms + FLUSH_MS;
     if (when_ms < service->flush_ms)
         service->flush_ms = when_ms;
     mr_wake_at(service, service->flush_ms);

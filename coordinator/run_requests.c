@@ -90,6 +90,18 @@ mr_err mr_service_run_now(mr_service *service, const char *key, const char *tena
     return mr_apply(service, "run_now", tenant, key, execute_run_now, &request, ret_answer, ret_error);
 }
 
+/* The answer of a request that was made before under the same key: its run may have moved on since. */
+static mr_err answered(mr_service *service, const char *name, const char *tenant, const char *key,
+                       json_t **ret_answer, mr_error *ret_error)
+{
+    char own[300];
+    *ret_answer = NULL;
+    if (key == NULL)
+        return MR_OK;
+    snprintf(own, sizeof own, "%s:%s", tenant, key);
+    return mr_state_answer(service->state, name, own, ret_answer, ret_error);
+}
+
 /* --- cancel, abandon
  * --------------------------------------------------------------------------------------------- */
 
@@ -132,7 +144,10 @@ mr_err mr_service_cancel_run(mr_service *service, const char *key, const char *t
                                          RUN_PROGRAM, RUN_SOURCE,   NULL};
     static const char *const later[] = {RUN_DELIVERING, RUN_COMPLETING, RUN_ABANDONING, NULL};
     run_request request = {.service = service, .to = RUN_CANCELLING};
-    mr_err err = mr_flush_progress(service, ret_error);
+    mr_err err = answered(service, "cancel_run", tenant, key, ret_answer, ret_error);
+    if (err != MR_OK || *ret_answer != NULL)
+        return err;
+    err = mr_flush_progress(service, ret_error);
     if (err == MR_OK)
         err = mr_find_run(service, tenant, run, &request.run, ret_error);
     if (err != MR_OK)
@@ -159,7 +174,10 @@ mr_err mr_service_abandon_run(mr_service *service, const char *key, const char *
     static const char *const states[] = {RUN_CLAIMED,    RUN_PROGRAM,    RUN_SOURCE,
                                          RUN_DELIVERING, RUN_ABANDONING, NULL};
     run_request request = {.service = service, .to = RUN_ABANDONING};
-    mr_err err = mr_find_run(service, tenant, run, &request.run, ret_error);
+    mr_err err = answered(service, "abandon_run", tenant, key, ret_answer, ret_error);
+    if (err != MR_OK || *ret_answer != NULL)
+        return err;
+    err = mr_find_run(service, tenant, run, &request.run, ret_error);
     if (err != MR_OK)
         return err;
     if (!one_of(request.run.state, states))
@@ -226,7 +244,10 @@ mr_err mr_service_retry_run(mr_service *service, const char *key, const char *te
 {
     static const char *const running[] = {RUN_PROGRAM, RUN_SOURCE, RUN_DELIVERING, RUN_ABANDONING, NULL};
     run_request request = {.service = service};
-    mr_err err = find_active_tenant(service, tenant, &request.tenant, ret_error);
+    mr_err err = answered(service, "retry_run", tenant, key, ret_answer, ret_error);
+    if (err != MR_OK || *ret_answer != NULL)
+        return err;
+    err = find_active_tenant(service, tenant, &request.tenant, ret_error);
     if (err == MR_OK)
         err = mr_find_run(service, tenant, run, &request.run, ret_error);
     if (err != MR_OK)
