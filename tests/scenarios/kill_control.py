@@ -23,6 +23,10 @@ LONG = True
 FOLDERS = ("coordinator", "worker", "task", "bus", "connectors")
 # Reached only by what the other scenarios do (named there); never by a plain run.
 ELSEWHERE = {
+    "cancel_renamed": "coordinator/recovery_test",
+    "retention_discarded": "coordinator/recovery_test",
+    "schedule_advanced": "coordinator/recovery_test",
+    "tenant_discarded": "coordinator/recovery_test",
 }
 TENANT = "killed"
 ROWS = 400
