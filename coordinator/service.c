@@ -186,6 +186,7 @@ void mr_service_close(mr_service **service)
         free(value);
     mr_name_map_fini(&it->later);
     mr_name_map_fini(&it->workers);
+    mr_name_map_fini(&it->incarnations);
     mr_name_map_fini(&it->dirty);
     mr_state_close(&it->state);
     mr_staging_close(&it->staging);

@@ -146,10 +146,11 @@ struct mr_service {
     bool pass_failed; /* something in this one did */
     uint64_t pass;    /* counts plans */
     uint64_t desired_version;
-    mr_name_map tasks;   /* by key */
-    mr_name_map workers; /* by name */
-    mr_name_map dirty;   /* tenants; values are the owned names */
-    mr_name_map later;   /* tenants to look at again; values are mr_later, owned */
+    mr_name_map tasks;        /* by key */
+    mr_name_map workers;      /* by name */
+    mr_name_map incarnations; /* the same, by their present incarnation */
+    mr_name_map dirty;        /* tenants; values are the owned names */
+    mr_name_map later;        /* tenants to look at again; values are mr_later, owned */
     struct mr_spec_entry {
         char uid[UID_BYTES];
         int64_t version;

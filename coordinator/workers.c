@@ -13,12 +13,7 @@ static const char *const state_names[] = {"alive", "silent", "lost", "leaving"};
 
 mr_worker *mr_worker_find(mr_service *service, const char *incarnation)
 {
-    mr_worker *worker;
-    for (size_t at = 0; (worker = mr_name_map_next(&service->workers, &at)) != NULL;) {
-        if (strcmp(worker->incarnation, incarnation) == 0)
-            return worker;
-    }
-    return NULL;
+    return mr_name_map_get(&service->incarnations, incarnation);
 }
 
 static void set_state(mr_service *service, mr_worker *worker, mr_worker_state state)
@@ -37,6 +32,19 @@ static void set_state(mr_service *service, mr_worker *worker, mr_worker_state st
 /* --- what happens to a worker
  * ------------------------------------------------------------------------------------ */
 
+static mr_err begin_life(mr_service *service, mr_worker *worker, const char *incarnation, mr_error *ret_error)
+{
+    if (mr_worker_find(service, incarnation) != NULL)
+        return mr_fail(ret_error, MR_EREFUSED, "incarnation %s is another worker's", incarnation);
+    if (worker->incarnation[0] != '\0')
+        mr_name_map_remove(&service->incarnations, worker->incarnation);
+    memcpy(worker->former, worker->incarnation, sizeof worker->former);
+    snprintf(worker->incarnation, sizeof worker->incarnation, "%s", incarnation);
+    if (mr_name_map_put(&service->incarnations, worker->incarnation, worker) != MR_OK)
+        return mr_fail(ret_error, MR_ENOMEM, "workers: out of memory");
+    return MR_OK;
+}
+
 /* A worker that started before the staging folder was there finds it later. */
 static void note_capacity(mr_service *service, mr_worker *worker, const Mr__Proto__Report *report)
 {
@@ -48,7 +56,8 @@ static void note_capacity(mr_service *service, mr_worker *worker, const Mr__Prot
     worker->memory_bytes = report->memory_bytes;
     service->place = true;
     if (worker->staging_id[0] != '\0' && strcmp(worker->staging_id, mr_staging_id(service->staging)) != 0)
-        mr_log(MR_WARN, "worker sees another staging folder: it gets no tasks", MR_STR("worker", worker->name));
+        mr_log(MR_WARN, "worker sees another staging folder: it gets no tasks",
+               MR_STR("worker", worker->name));
 }
 
 mr_err mr_worker_report(mr_service *service, const Mr__Proto__Report *report, bool *ret_new,
@@ -68,12 +77,13 @@ mr_err mr_worker_report(mr_service *service, const Mr__Proto__Report *report, bo
     } else if (new_one && strcmp(worker->former, report->incarnation) == 0) {
         return mr_fail(ret_error, MR_EREFUSED,
                        MR_REFUSED_REPLACED ": %s of worker %s by a newer one: stop it, or give "
-                       "each worker a name of its own",
+                                           "each worker a name of its own",
                        report->incarnation, report->worker);
     }
     if (new_one) {
-        memcpy(worker->former, worker->incarnation, sizeof worker->former);
-        snprintf(worker->incarnation, sizeof worker->incarnation, "%s", report->incarnation);
+        mr_err err = begin_life(service, worker, report->incarnation, ret_error);
+        if (err != MR_OK)
+            return err;
         worker->desired_version = ++service->desired_version;
         worker->since_ms = service->now_ms;
         service->place = true;
@@ -178,6 +188,7 @@ void mr_workers_check(mr_service *service)
     }
     if (old != NULL) {
         mr_name_map_remove(&service->workers, old->name);
+        mr_name_map_remove(&service->incarnations, old->incarnation);
         free(old);
     }
 }
