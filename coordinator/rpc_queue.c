@@ -69,7 +69,8 @@ static void on_connected(nng_pipe pipe, nng_pipe_ev event, void *arg)
     (void)event;
     if (!queue->ipc)
         return;
-    if (nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_UID, &uid) == 0 && (uid == 0 || uid == (uint64_t)geteuid()))
+    if (nng_pipe_get_uint64(pipe, NNG_OPT_IPC_PEER_UID, &uid) == 0 &&
+        (uid == 0 || uid == (uint64_t)geteuid()))
         return;
     mr_log(MR_WARN, "a process of another user tried to connect", MR_INT("uid", uid));
     nng_pipe_close(pipe);
