@@ -136,7 +136,7 @@ def show_latency(cluster, folder, starts):
 def decision_ms(log, start):
     def find():
         text = log.read_bytes()[start:].decode(errors="replace")
-        return re.search(r'time=(\S+)Z level=info event="task assigned".* kind=source', text)
+        return re.search(r'time=(\S+)Z level=info event="task assigned".* connector=[^ ]*-source ', text)
     stamp = wait_for("the log line of the decision", find).group(1)
     whole, millis = stamp.split(".")
     return calendar.timegm(time.strptime(whole, "%Y-%m-%dT%H:%M:%S")) * 1000 + int(millis)

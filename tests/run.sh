@@ -68,6 +68,7 @@ else
 fi
 
 for name in "${names[@]}"; do
+    [[ -f tests/scenarios/$name.py ]] || { echo "run.sh: there is no scenario $name" >&2; exit 2; }
     step "$name" timeout 600 python3 "tests/scenarios/$name.py" || true
 done
 
