@@ -8,7 +8,7 @@ static const option_spec delete_options[] = {
 static const option_spec upload_options[] = {
     {"--dataset", "NAME", "dataset of the files; else by its file_pattern"}, {0}};
 static const option_spec files_options[] = {
-    {"--state", "STATE", "ready, claimed, done, failed or abandoned; default: all that are not final"},
+    {"--state", "STATE", "ready, claimed, done, failed or abandoned; default: all"},
     {"--limit", "N", "at most so many; default 1000"},
     {0}};
 static const option_spec now_options[] = {{"--wait", NULL, "until all files that are ready now were handled"},

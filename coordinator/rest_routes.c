@@ -19,7 +19,7 @@ const mr_route mr_routes[] = {
      "takes one file, as a form or as the body with ?name="},
     {"GET", "/tenant/{tenant_id}", NULL, NULL, mr_handle_waiting_files, "files that wait for a run"},
     {"GET", "/tenants/{tenant}/files", QUERY("state", "limit", "ids"), NULL, mr_handle_list_files,
-     "files with their states; by ?state= or ?ids=, else those that are not final"},
+     "files with their states; by ?state= or ?ids=, else the newest"},
 
     {"GET", "/runs", QUERY("limit"), NULL, mr_handle_list_all_runs, "runs of all tenants, newest first"},
     {"POST", "/tenants/{tenant}/runs", NULL, NULL, mr_handle_run_now, "asks for a run now"},

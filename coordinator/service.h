@@ -100,8 +100,8 @@ mr_err mr_service_begin_upload(mr_service *service, const char *key, const mr_up
 mr_err mr_service_finish_upload(mr_service *service, const char *key, const mr_upload *upload,
                                 int64_t size_bytes, const char *sha256, json_t **ret_answer,
                                 mr_error *ret_error);
-/* Files of the tenant, newest last, as the answer of finish plus "run_id". `state` NULL: all that are not
- * final; else one of ready, claimed, done, failed, abandoned. At most `limit`. */
+/* Files of the tenant, newest last, as the answer of finish plus "run_id". `state` NULL: any;
+ * else one of ready, claimed, done, failed, abandoned. At most `limit`. */
 mr_err mr_service_list_uploads(mr_service *service, const char *tenant, const char *state, int64_t limit,
                                json_t **ret_view, mr_error *ret_error);
 /* Those of `ids`, in whatever state; at most 1,000. A state of done, failed or abandoned is final. */

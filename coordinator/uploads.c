@@ -281,7 +281,7 @@ mr_err mr_service_list_uploads(mr_service *service, const char *tenant, const ch
     mr_query *query =
         mr_db_select(service->db,
                      "SELECT * FROM (" SQL_UPLOAD "WHERE u.uid = ? AND (u.state = ? OR (? IS NULL AND"
-                     " u.state IN ('ready','claimed'))) ORDER BY u.upload_id DESC LIMIT ?)"
+                     " u.state <> 'receiving')) ORDER BY u.upload_id DESC LIMIT ?)"
                      " ORDER BY upload_id",
                      "ttti", row.uid, state, state, limit);
     while (mr_query_next(query))
