@@ -46,7 +46,7 @@ static mr_err consume(sink *self, mr_error *ret_error)
 {
     bool empty = sink_window_empty(&self->window);
     if (sink_window_full(&self->window) || !reading_any(self)) {
-        self->idle = !empty && !reading_any(self);
+        self->idle = !reading_any(self);
         control_wait(self->task->control, until_retry(self, empty ? IDLE_MS : BLOCKED_MS));
         return MR_OK;
     }
@@ -124,15 +124,15 @@ static mr_err loop(sink *self, task_outcome *ret_outcome, mr_error *ret_error)
 {
     for (;;) {
         task_news news = task_look(self->task);
+        if (news == NEWS_STOP || news == NEWS_RESTART) {
+            *ret_outcome = news == NEWS_STOP ? TASK_STOPPED : TASK_AGAIN;
+            return sink_commit(self, ret_error); /* the scope is gone with its assignment: deliver no more */
+        }
         mr_err err = news == NEWS_SCOPE ? rescope(self, ret_error) : MR_OK;
         if (err == MR_OK)
             err = step(self, ret_error);
         if (err != MR_OK)
             return err;
-        if (news == NEWS_STOP || news == NEWS_RESTART) {
-            *ret_outcome = news == NEWS_STOP ? TASK_STOPPED : TASK_AGAIN;
-            return sink_commit(self, ret_error);
-        }
         if (reached_end(self)) {
             *ret_outcome = TASK_ENDED;
             return MR_OK;
@@ -170,10 +170,10 @@ mr_err sink_attempt(task_context *task, task_outcome *ret_outcome, int64_t *ret_
         if (err == MR_EUNAVAILABLE && self.class->positions == NULL)
             sink_save_progress(&self);
     }
-    if (err == MR_OK) {
+    if (err == MR_OK && *ret_outcome == TASK_ENDED)
         retain(&self);
+    if (err == MR_OK)
         log_end(&self);
-    }
     if (err != MR_OK && self.verdicts.same_rejects >= self.verdicts.max_same_rejects)
         *ret_outcome = TASK_GIVES_UP;
     sink_close(&self);

@@ -351,6 +351,26 @@ static void test_stop_commits_and_ends(void **state)
     assert_int_equal(exit_code(f), 0);
 }
 
+static void test_a_sink_at_rest_starts_over_with_a_new_configuration(void **state)
+{
+    fixture *f = *state;
+    work_order order;
+    run_source(f, 1);
+    order_init(f, &order, MR__PROTO__TASK_KIND__SINK, 1);
+    start(f);
+    send_packet(f, &order.message, false);
+    wait_delivered(f, 9);
+    set(&order, "max.same.rejects", "5");
+    order.message.revision = 2;
+    send_packet(f, &order.message, false);
+    for (int64_t until = now_ms() + DEADLINE_MS; f->last->revision != 2;)
+        assert_true(next_status(f, until));
+    send_packet(f, NULL, true);
+    wait_state(f, MR__PROTO__TASK_STATE__STOPPED);
+    assert_int_equal(delivered(f), 9);
+    assert_int_equal(exit_code(f), 0);
+}
+
 static void test_a_task_dies_with_its_worker(void **state)
 {
     fixture *f = *state;
@@ -451,6 +471,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_an_ended_run_is_reported_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_sink_follows_ceiling_and_skips, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop_commits_and_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_sink_at_rest_starts_over_with_a_new_configuration, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_a_task_dies_with_its_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_fenced_task_asks_and_goes_on_with_a_newer_epoch, setup,
                                         teardown),
