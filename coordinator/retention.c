@@ -46,10 +46,8 @@ mr_err mr_retain(mr_service *service, mr_error *ret_error)
         "t.uid AND"
         " s.version = t.version WHERE r.removed = 0 AND r.files > 0 AND r.finished_ms > 0 AND r.state <> "
         "'CANCELLED' AND"
-        " r.finished_ms < ? - 86400000 * CAST(coalesce(json_extract(s.agreement, "
-        "'$.data_retention_period_days'), 36500)"
-        " AS INTEGER) AND NOT EXISTS (SELECT 1 FROM runs n WHERE n.run_uid = r.retried_by AND n.state IN"
-        " ('QUEUED','CLAIMING')) LIMIT ?",
+        " r.finished_ms < ? - 86400000 * s.retention_days AND NOT EXISTS (SELECT 1 FROM runs n WHERE"
+        " n.run_uid = r.retried_by AND n.state IN ('QUEUED','CLAIMING')) LIMIT ?",
         "ii", service->now_ms, (int64_t)BATCH);
     while (mr_query_next(query)) {
         snprintf(list[count].run_uid, UID_BYTES, "%s", mr_query_text(query, 0));

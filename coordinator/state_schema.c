@@ -14,7 +14,8 @@ static const char *const steps[] = {
     "CREATE INDEX tenants_due ON tenants(next_due_ms);"
     "CREATE TABLE specs(uid TEXT, version INTEGER, agreement TEXT NOT NULL, datasets TEXT NOT NULL, program "
     "TEXT,"
-    " warnings TEXT NOT NULL, applied_ms INTEGER NOT NULL, PRIMARY KEY(uid, version)) WITHOUT ROWID;"
+    " warnings TEXT NOT NULL, retention_days INTEGER NOT NULL, applied_ms INTEGER NOT NULL, PRIMARY KEY(uid, "
+    "version)) WITHOUT ROWID;"
     /* one owner each */
     "CREATE TABLE topics(folded TEXT PRIMARY KEY, tenant TEXT NOT NULL, dataset TEXT NOT NULL) WITHOUT ROWID;"
     "CREATE TABLE store_tables(store TEXT, key_space TEXT, folded TEXT, tenant TEXT NOT NULL, dataset TEXT "

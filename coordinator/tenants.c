@@ -182,13 +182,15 @@ static mr_err compare_with_last(mr_db *db, const apply_request *apply, mr_error 
 
 static void insert_version(mr_db *db, const apply_request *apply)
 {
+    const mr_agreement *agreement = apply->spec->agreement;
     char *datasets = json_dumps(apply->datasets, JSON_COMPACT);
     char *warnings = json_dumps(apply->warning_texts, JSON_COMPACT);
-    mr_db_run(db,
-              "INSERT INTO specs(uid, version, agreement, datasets, program, warnings, applied_ms)"
-              " VALUES(?, ?, ?, ?, ?, ?, ?)",
-              "titttti", apply->tenant.uid, apply->tenant.version, apply->spec->agreement->text, datasets,
-              apply->spec->program, warnings, apply->service->now_ms);
+    mr_db_run(
+        db,
+        "INSERT INTO specs(uid, version, agreement, datasets, program, warnings, retention_days, applied_ms)"
+        " VALUES(?, ?, ?, ?, ?, ?, ?, ?)",
+        "tittttii", apply->tenant.uid, apply->tenant.version, agreement->text, datasets, apply->spec->program,
+        warnings, agreement->data_retention_period_days, apply->service->now_ms);
     free(datasets);
     free(warnings);
 }
