@@ -142,6 +142,8 @@ bool sink_position_is_rejecting(const sink_position *self, int64_t offset)
 mr_err sink_position_add_rejecting(sink_position *self, int64_t offset, mr_error *ret_error)
 {
     size_t count = self->rejecting_count;
+    if (sink_position_is_rejecting(self, offset))
+        return MR_OK;
     if (count == self->rejecting_capacity) {
         size_t capacity = count == 0 ? 8 : count * 2;
         int64_t *grown = realloc(self->rejecting, capacity * sizeof *grown);

@@ -35,6 +35,7 @@ mr_err sink_position_run(sink_position *position, int64_t seq, const char *uid, 
 void sink_position_forget(sink_position *position, int64_t oldest_open_run);
 
 bool sink_position_is_rejecting(const sink_position *position, int64_t offset);
+/* Nothing new where it is there already: store and bus may both tell of it. */
 mr_err sink_position_add_rejecting(sink_position *position, int64_t offset, mr_error *ret_error);
 /* Moves on; what was rejecting below is forgotten. */
 void sink_position_advance(sink_position *position, int64_t offset);

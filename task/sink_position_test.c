@@ -61,7 +61,7 @@ static void test_closed_runs_are_forgotten_but_not_the_last(void **state)
     sink_position_fini(&position);
 }
 
-static void test_rejecting_is_sorted_and_forgotten_below_the_position(void **state)
+static void test_rejecting_is_a_sorted_set_forgotten_below_the_position(void **state)
 {
     (void)state;
     sink_position position = {.offset = 0};
@@ -69,6 +69,8 @@ static void test_rejecting_is_sorted_and_forgotten_below_the_position(void **sta
         assert_int_equal(sink_position_add_rejecting(&position, offset, NULL), MR_OK);
     for (int64_t offset = 1; offset <= 100; offset++)
         assert_true(sink_position_is_rejecting(&position, offset));
+    assert_int_equal(sink_position_add_rejecting(&position, 70, NULL), MR_OK);
+    assert_int_equal(position.rejecting_count, 100);
     sink_position_advance(&position, 60);
     assert_int_equal(position.rejecting_count, 41);
     assert_false(sink_position_is_rejecting(&position, 59));
@@ -95,7 +97,7 @@ int main(void)
         cmocka_unit_test(test_what_is_printed_is_what_was_read),
         cmocka_unit_test(test_runs_that_were_not_reached_are_not_printed),
         cmocka_unit_test(test_closed_runs_are_forgotten_but_not_the_last),
-        cmocka_unit_test(test_rejecting_is_sorted_and_forgotten_below_the_position),
+        cmocka_unit_test(test_rejecting_is_a_sorted_set_forgotten_below_the_position),
         cmocka_unit_test(test_damaged_metadata_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
