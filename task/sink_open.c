@@ -7,6 +7,7 @@
 #include "task/scope.h"
 #include "task/sink.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 static mr_err open_bus(sink *self, int64_t *ret_stored_epoch, mr_error *ret_error)
@@ -111,6 +112,11 @@ static mr_err load_partition(sink *self, int32_t index, bool *ret_copy_is_old, m
         int64_t start = scope_start(self->scope, index);
         partition->position.offset = start >= 0 ? start : first;
     }
+    if (err == MR_OK && partition->position.offset > end)
+        err = mr_fail(ret_error, MR_EDATALOSS,
+                      "position %" PRId64 " lies behind the end of the log, %" PRId64
+                      ": is the bus an older one than the store?",
+                      partition->position.offset, end);
     if (err == MR_OK)
         err = take_rejecting(&partition->position, &copy, ret_error);
     sink_position_fini(&copy);

@@ -371,6 +371,27 @@ static void test_a_sink_at_rest_starts_over_with_a_new_configuration(void **stat
     assert_int_equal(exit_code(f), 0);
 }
 
+static void test_a_sink_beyond_the_end_of_its_topic_says_so(void **state)
+{
+    fixture *f = *state;
+    work_order order;
+    char command[100];
+    run_source(f, 1);
+    order_init(f, &order, MR__PROTO__TASK_KIND__SINK, 1);
+    start(f);
+    send_packet(f, &order.message, false);
+    wait_delivered(f, 9);
+    end_task(f);
+    snprintf(command, sizeof command, "rm -rf %s/bus", f->dir); /* the store is all that is left */
+    assert_int_equal(system(command), 0);
+    order.message.epoch = 2;
+    start(f);
+    send_packet(f, &order.message, false);
+    wait_state(f, MR__PROTO__TASK_STATE__RESTARTING);
+    assert_string_equal(f->last->error->code, "MR_EDATALOSS");
+    assert_non_null(strstr(f->last->error->text, "behind the end"));
+}
+
 static void test_a_task_dies_with_its_worker(void **state)
 {
     fixture *f = *state;
@@ -473,6 +494,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stop_commits_and_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_sink_at_rest_starts_over_with_a_new_configuration, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_a_sink_beyond_the_end_of_its_topic_says_so, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_task_dies_with_its_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_fenced_task_asks_and_goes_on_with_a_newer_epoch, setup,
                                         teardown),
