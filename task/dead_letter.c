@@ -1,5 +1,6 @@
 #include "task/dead_letter.h"
 
+#include "proto/ids.h"
 #include "task/clock.h"
 
 #include <inttypes.h>
@@ -83,5 +84,5 @@ bool run_text_parse(mr_slice text, int64_t *ret_run_seq, char *run_uid)
     memcpy(run_uid, text.data + at, text.size - at);
     run_uid[text.size - at] = '\0';
     *ret_run_seq = seq;
-    return true;
+    return mr_name_valid(run_uid);
 }

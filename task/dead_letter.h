@@ -30,7 +30,7 @@ mr_err dead_letter_send(mr_bus_writer *writer, const char *rejected_topic, const
 /* "{run_seq}:{run_uid}" and back. */
 enum { RUN_TEXT_BYTES = 256 };
 mr_slice run_text(int64_t run_seq, const char *run_uid, char out[static RUN_TEXT_BYTES]);
-/* False when it is not such a text; `run_uid` has room for RUN_TEXT_BYTES. */
+/* False when it is not such a text with a valid name; `run_uid` has room for RUN_TEXT_BYTES. */
 bool run_text_parse(mr_slice text, int64_t *ret_run_seq, char *run_uid);
 
 #endif
