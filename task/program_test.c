@@ -286,6 +286,26 @@ static void test_an_out_folder_that_is_a_link_is_refused(void **state)
     assert_int_equal(error.class, MR_DATA);
 }
 
+/* A control character is six bytes of JSON, and each name stands there twice. */
+static void test_more_files_than_a_manifest_can_list_are_refused(void **state)
+{
+    fixture *f = *state;
+    seal_spec spec = {.run_fd = f->fd, .epoch = 4, .run_uid = "uid-1", .datasets = "[{\"name\": \"rows\"}]"};
+    seal_result result;
+    mr_error error;
+    char name[256];
+    int claimed = openat(f->fd, "claimed", O_RDONLY | O_DIRECTORY);
+    memset(name, 1, 250);
+    for (int i = 0; i < 5500; i++) {
+        snprintf(name + 250, 6, "%05d", i);
+        put(claimed, name, "");
+    }
+    close(claimed);
+    assert_int_equal(seal_claimed(&spec, &result, &error), MR_ETOOLARGE);
+    assert_int_equal(error.class, MR_DATA);
+    assert_int_equal(seal_read(&spec, &result, &error), MR_ENOTFOUND);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -301,6 +321,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_files_find_their_dataset_by_pattern, setup, teardown),
         cmocka_unit_test_setup_teardown(test_only_plain_files_are_sealed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_out_folder_that_is_a_link_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_more_files_than_a_manifest_can_list_are_refused, setup,
+                                        teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -152,7 +152,15 @@ static mr_err finish(seal *self, mr_error *ret_error)
     json_decref(json);
     if (text == NULL)
         return mr_fail(ret_error, MR_ENOMEM, "out of memory");
-    mr_err err = mr_sha256_hex(mr_slice_of(text), self->result.manifest_sha256, ret_error);
+    mr_err err = MR_OK;
+    if (strlen(text) > MANIFEST_MAX_BYTES) /* nobody could read it */
+        err = mr_classify(ret_error,
+                          mr_fail(ret_error, MR_ETOOLARGE,
+                                  "%s: the list of its %" PRIu64 " files is longer than %d bytes; make fewer",
+                                  self->prefix, self->result.files, MANIFEST_MAX_BYTES),
+                          MR_DATA);
+    if (err == MR_OK)
+        err = mr_sha256_hex(mr_slice_of(text), self->result.manifest_sha256, ret_error);
     if (err == MR_OK)
         err = write_manifest(self->spec, mr_slice_of(text), ret_error);
     free(text);
