@@ -16,7 +16,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { LOOK_EVERY_MS = 50, KILL_MS = 10000, STOP_GRACE_MS = 3000, BLOCK_BYTES = 8192 };
+enum {
+    LOOK_EVERY_MS = 50,
+    KILL_MS = 10000,
+    STOP_GRACE_MS = 3000,
+    BLOCK_BYTES = 8192,
+    BLOCKS_AT_ONCE = 64,
+    FULL_PIPE_READS = 2, /* of 512 KiB: a pipe holds at most 1 MiB (fs.pipe-max-size) */
+};
 
 typedef struct program {
     const program_spec *spec;
@@ -41,7 +48,7 @@ _Noreturn static void give_up(void)
 }
 
 /* Descriptor 3 tells the parent why there is no program; exec closes it. */
-_Noreturn static void become(const program_spec *spec, int output, int report)
+_Noreturn static void become(const program_spec *spec, pid_t parent, int output, int report)
 {
     sigset_t none;
     sigemptyset(&none);
@@ -56,6 +63,8 @@ _Noreturn static void become(const program_spec *spec, int output, int report)
         (void)signal(signal_number, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent) /* it died before it could be told */
+        _exit(127);
     if (setsid() < 0 || chdir(spec->folder) != 0)
         give_up();
     execvpe(spec->arguments[0], spec->arguments, spec->environment);
@@ -98,7 +107,7 @@ static void log_output(program *self, const char *data, size_t size)
 static bool read_output(program *self)
 {
     char block[BLOCK_BYTES];
-    for (int i = 0; i < 64; i++) { /* then look at the time again */
+    for (int i = 0; i < BLOCKS_AT_ONCE; i++) { /* then look at the time again */
         ssize_t size = read(self->output, block, sizeof block);
         if (size == 0 || (size < 0 && errno != EAGAIN && errno != EINTR))
             return false;
@@ -125,9 +134,10 @@ static mr_err start(program *self, mr_error *ret_error)
         return mr_fail_errno(ret_error, errno, "pipe");
     }
     self->started_ms = clock_ms();
+    pid_t parent = getpid();
     self->pid = fork();
     if (self->pid == 0)
-        become(self->spec, output[1], report[1]);
+        become(self->spec, parent, output[1], report[1]);
     int fork_errnum = errno;
     close(output[1]);
     close(report[1]);
@@ -214,8 +224,10 @@ mr_err program_run(const program_spec *spec, program_result *ret_result, mr_erro
             close(pidfd);
         MR_FAULT("program_ended");
         err = process_tree_end(KILL_MS, ret_error);
-        while (err == MR_OK && read_output(&self) && poll(&(struct pollfd){self.output, POLLIN, 0}, 1, 0) > 0)
-            continue; /* what was written before the end */
+        /* What was written before the end: at most a full pipe. Who else may hold its other end is not heard.
+         */
+        for (int i = 0; err == MR_OK && i < FULL_PIPE_READS && read_output(&self); i++)
+            continue;
         mend_tail(&self.result);
     }
     if (self.output >= 0)

@@ -16,6 +16,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+enum { ORPHAN_KILL_MS = 5000 };
+
 typedef struct step {
     task_context *task;
     const assignment *work;
@@ -151,11 +153,11 @@ static mr_err judge(step *self, const program_result *result, mr_error *ret_erro
     return mr_classify(ret_error, err, MR_DATA);
 }
 
+/* The worker is gone, and so are we in a moment: what cannot be killed by then does not end. */
 static void kill_tree(void *arg)
 {
     (void)arg;
-    while (process_tree_kill() > 0)
-        continue;
+    (void)process_tree_end(ORPHAN_KILL_MS, NULL);
 }
 
 static mr_err run_program(step *self, mr_error *ret_error)
