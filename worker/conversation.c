@@ -14,6 +14,8 @@ enum {
     REPORT_MS = 1000,
     PROGRESS_MS = 100, /* from progress to the report that tells it */
     MISSED_MS = 3000,
+    REDIAL_MS = 5000, /* after the first time; doubles while nobody answers */
+    REDIAL_MAX_MS = 3600 * 1000,
     REPORT_TIMEOUT_MS = 10 * 1000,
     WATCH_TIMEOUT_MS = 15 * 1000, /* the coordinator answers within 5 s */
 };
@@ -33,6 +35,7 @@ struct conversation {
     unsigned life;                        /* counts our incarnations */
     unsigned asked_in_life[RPC_CHANNELS]; /* a former life's answers are not for us */
     int64_t waiting_since_ms;             /* for the answer to a report; 0: not waiting */
+    int64_t redial_ms, redial_wait_ms;    /* when to connect anew, and the pause after that */
     bool report_again;                    /* something changed after the report under way was made */
     bool last_report;                     /* the report under way says that no task is left */
     bool introduced;                      /* the coordinator knows this incarnation: it may watch */
@@ -61,13 +64,28 @@ static void finish_leaving(conversation *c)
 static void note_answer(conversation *c)
 {
     c->waiting_since_ms = 0;
+    c->redial_ms = c->redial_wait_ms = 0;
     if (c->lost)
         mr_log(MR_INFO, "the coordinator answers again", MR_STR("coordinator", c->config->coordinator));
     c->lost = false;
 }
 
+/* Each time leaves a dialer behind, so the pauses grow. */
+static void dial_again(conversation *c)
+{
+    if (c->redial_ms > now_ms(c))
+        return;
+    rpc_redial(c->rpc);
+    c->redial_wait_ms = c->redial_wait_ms == 0 ? REDIAL_MS : 2 * c->redial_wait_ms;
+    if (c->redial_wait_ms > REDIAL_MAX_MS)
+        c->redial_wait_ms = REDIAL_MAX_MS;
+    c->redial_ms = now_ms(c) + c->redial_wait_ms;
+}
+
 static void note_silence(conversation *c)
 {
+    if (c->lost)
+        dial_again(c);
     if (c->lost || c->waiting_since_ms == 0 || now_ms(c) - c->waiting_since_ms < MISSED_MS)
         return;
     c->lost = true;

@@ -26,6 +26,7 @@ typedef struct exchange {
 
 struct rpc {
     nng_socket socket;
+    const char *url;
     uv_async_t wake;
     uv_mutex_t lock;
     const rpc_events *events;
@@ -156,6 +157,7 @@ mr_err rpc_open(uv_loop_t *loop, const char *url, const rpc_events *events, void
         free(r);
         return mr_fail(ret_error, MR_ENOMEM, "no memory");
     }
+    r->url = url;
     r->events = events;
     r->arg = arg;
     int failed = open_socket(&r->socket);
@@ -176,6 +178,11 @@ mr_err rpc_open(uv_loop_t *loop, const char *url, const rpc_events *events, void
     }
     *ret_rpc = r;
     return MR_OK;
+}
+
+void rpc_redial(rpc *r)
+{
+    (void)nng_dial(r->socket, r->url, NULL, NNG_FLAG_NONBLOCK);
 }
 
 bool rpc_busy(const rpc *r, rpc_channel channel)

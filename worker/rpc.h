@@ -24,12 +24,16 @@ typedef struct rpc_events {
 } rpc_events;
 
 /* Begins to connect and goes on trying (each 20 to 500 ms). `url` is nng's: ipc://PATH, tcp://HOST:PORT.
- * Borrows events. */
+ * Borrows url and events. */
 mr_err rpc_open(uv_loop_t *loop, const char *url, const rpc_events *events, void *arg, rpc **ret_rpc,
                 mr_error *ret_error);
 /* No event comes any more. Memory is given back once the loop has run again; the connection is left to the
  * end of the process, because nng 1.5 may wait for ever when a socket is closed (its issue 1543). */
 void rpc_close(rpc **r);
+
+/* Connects anew, beside what goes on. nng 1.5 may give up a connection for good when the other side dies
+ * while it is being made: call this, rarely, while nobody answers. */
+void rpc_redial(rpc *r);
 
 bool rpc_busy(const rpc *r, rpc_channel channel);
 /* The channel must be free. Failing leaves it free. */
