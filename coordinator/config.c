@@ -1,5 +1,7 @@
 #include "coordinator/config.h"
 
+#include "core/command_line.h"
+
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -54,60 +56,15 @@ static void print_help(void)
     mr_options_print(mr_coordinator_options, false, stdout);
 }
 
-static const mr_option *find_option(const char *name, size_t size)
+static bool answer_question(int argc, char **argv)
 {
-    for (const mr_option *option = mr_coordinator_options; option->name != NULL; option++) {
-        if (strlen(option->name) == size && memcmp(option->name, name, size) == 0)
-            return option;
-    }
-    return NULL;
-}
-
-/* --NAME VALUE or --NAME=VALUE; a boolean alone is true. Moves *index past what it took. */
-static mr_err take_argument(mr_props *props, int argc, char **argv, int *index, mr_error *ret_error)
-{
-    const char *argument = argv[*index];
-    if (strncmp(argument, "--", 2) != 0)
-        return mr_fail(ret_error, MR_EINVALID, "\"%s\" is not an option; see --help", argument);
-    const char *name = argument + 2, *value = strchr(name, '=');
-    const mr_option *option = find_option(name, value != NULL ? (size_t)(value - name) : strlen(name));
-    if (option == NULL)
-        return mr_fail(ret_error, MR_EINVALID, "unknown option %s; see --help", argument);
-    if (value != NULL)
-        value++;
-    else if (option->type == MR_OPTION_BOOLEAN)
-        value = "true";
-    else if (*index + 1 < argc)
-        value = argv[++*index];
+    if (mr_command_line_has(argc, argv, "--help"))
+        print_help();
+    else if (mr_command_line_has(argc, argv, "--version"))
+        printf("millrace-coordinator %s\n", MR_VERSION);
     else
-        return mr_fail(ret_error, MR_EINVALID, "%s needs a value", argument);
-    ++*index;
-    return mr_props_set(props, option->name, value) == MR_OK ? MR_OK
-                                                             : mr_fail(ret_error, MR_ENOMEM, "out of memory");
-}
-
-static mr_err load(mr_props *props, int argc, char **argv, bool *ret_help, mr_error *ret_error)
-{
-    const mr_option *const tables[] = {mr_coordinator_options, NULL};
-    mr_err err = MR_OK;
-    for (int i = 1; i < argc && err == MR_OK; i++) {
-        if (strcmp(argv[i], "--help") == 0) {
-            *ret_help = true;
-            return MR_OK;
-        }
-        if (strcmp(argv[i], "--config") != 0)
-            continue;
-        if (i + 1 == argc)
-            return mr_fail(ret_error, MR_EINVALID, "--config needs a file");
-        err = mr_props_load(props, argv[++i], ret_error);
-    }
-    for (int i = 1; i < argc && err == MR_OK;) {
-        if (strcmp(argv[i], "--config") == 0)
-            i += 2;
-        else
-            err = take_argument(props, argc, argv, &i, ret_error);
-    }
-    return err == MR_OK ? mr_options_check(tables, props, "coordinator", ret_error) : err;
+        return false;
+    return true;
 }
 
 /* mkdir -p, and the absolute path. */
@@ -229,13 +186,14 @@ mr_err mr_coordinator_config_init(mr_coordinator_config *config, int argc, char 
                                   mr_error *ret_error)
 {
     *config = (mr_coordinator_config){0};
-    *ret_help = false;
+    *ret_help = answer_question(argc, argv);
+    if (*ret_help)
+        return MR_OK;
     if (mr_props_open(&config->props) != MR_OK)
         return mr_fail(ret_error, MR_ENOMEM, "out of memory");
-    mr_err err = load(config->props, argc, argv, ret_help, ret_error);
-    if (*ret_help)
-        print_help();
-    return err == MR_OK && !*ret_help ? resolve(config, ret_error) : err;
+    mr_err err = mr_command_line_load(mr_coordinator_options, "millrace-coordinator", argc, argv,
+                                      config->props, ret_error);
+    return err == MR_OK ? resolve(config, ret_error) : err;
 }
 
 void mr_coordinator_config_fini(mr_coordinator_config *config)

@@ -19,8 +19,8 @@ typedef struct mr_coordinator_config {
     char task_binary[PATH_MAX];
 } mr_coordinator_config;
 
-/* Reads arguments and file, creates the folders. *ret_help: --help was asked for and printed, nothing else
- * was done. MR_EINVALID is a wrong usage. */
+/* Reads arguments and file, creates the folders. *ret_help: --help or --version was asked for and printed,
+ * nothing else was done. MR_EINVALID is a wrong usage. */
 mr_err mr_coordinator_config_init(mr_coordinator_config *config, int argc, char **argv, bool *ret_help,
                                   mr_error *ret_error);
 void mr_coordinator_config_fini(mr_coordinator_config *config);

@@ -1,5 +1,6 @@
 #include "worker/config.h"
 
+#include "core/command_line.h"
 #include "proto/ids.h"
 #include "worker/host.h"
 
@@ -44,62 +45,6 @@ static void print_help(void)
            "  millrace-worker --coordinator ipc:///var/lib/millrace/rpc.sock \\\n"
            "      --staging.dir /var/lib/millrace/staging --state.dir /var/lib/millrace/worker\n\n");
     mr_options_print(worker_options, false, stdout);
-}
-
-static const mr_option *find_option(const char *name, size_t size)
-{
-    for (const mr_option *option = worker_options; option->name != NULL; option++)
-        if (strlen(option->name) == size && memcmp(option->name, name, size) == 0)
-            return option;
-    return NULL;
-}
-
-/* --NAME VALUE or --NAME=VALUE; a boolean alone is true. Moves *index past what it took. */
-static mr_err take_argument(mr_props *props, int argc, char **argv, int *index, mr_error *ret_error)
-{
-    const char *argument = argv[*index];
-    if (strncmp(argument, "--", 2) != 0)
-        return mr_fail(ret_error, MR_EINVALID, "\"%s\" is not an option; see --help", argument);
-    const char *name = argument + 2;
-    const char *value = strchr(name, '=');
-    size_t size = value == NULL ? strlen(name) : (size_t)(value - name);
-    const mr_option *option = find_option(name, size);
-    if (option == NULL)
-        return mr_fail(ret_error, MR_EINVALID, "unknown option %s; see --help", argument);
-    if (value != NULL)
-        value++;
-    else if (option->type == MR_OPTION_BOOLEAN)
-        value = "true";
-    else if (*index + 1 < argc)
-        value = argv[++*index];
-    else
-        return mr_fail(ret_error, MR_EINVALID, "%s needs a value", argument);
-    ++*index;
-    return mr_props_set(props, option->name, value) == MR_OK ? MR_OK
-                                                             : mr_fail(ret_error, MR_ENOMEM, "no memory");
-}
-
-static mr_err load_file(mr_props *props, int argc, char **argv, mr_error *ret_error)
-{
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--config") == 0 && i + 1 == argc)
-            return mr_fail(ret_error, MR_EINVALID, "--config needs the path of a file");
-        if (strcmp(argv[i], "--config") == 0)
-            return mr_props_load(props, argv[i + 1], ret_error);
-    }
-    return MR_OK;
-}
-
-static mr_err load_arguments(mr_props *props, int argc, char **argv, mr_error *ret_error)
-{
-    mr_err err = MR_OK;
-    for (int i = 1; err == MR_OK && i < argc;) {
-        if (strcmp(argv[i], "--config") == 0)
-            i += 2;
-        else
-            err = take_argument(props, argc, argv, &i, ret_error);
-    }
-    return err;
 }
 
 static bool is_local(const char *url)
@@ -191,17 +136,13 @@ static mr_err interpret(worker_config *c, mr_error *ret_error)
 
 static bool answer_question(int argc, char **argv)
 {
-    for (int i = 1; i < argc; i++) {
-        if (strcmp(argv[i], "--help") == 0) {
-            print_help();
-            return true;
-        }
-        if (strcmp(argv[i], "--version") == 0) {
-            printf("millrace-worker %s\n", MR_VERSION);
-            return true;
-        }
-    }
-    return false;
+    if (mr_command_line_has(argc, argv, "--help"))
+        print_help();
+    else if (mr_command_line_has(argc, argv, "--version"))
+        printf("millrace-worker %s\n", MR_VERSION);
+    else
+        return false;
+    return true;
 }
 
 mr_err config_open(int argc, char **argv, worker_config **ret_config, bool *ret_help, mr_error *ret_error)
@@ -215,12 +156,7 @@ mr_err config_open(int argc, char **argv, worker_config **ret_config, bool *ret_
         free(c);
         return mr_fail(ret_error, MR_ENOMEM, "no memory");
     }
-    mr_err err = load_file(c->props, argc, argv, ret_error);
-    if (err == MR_OK)
-        err = load_arguments(c->props, argc, argv, ret_error);
-    if (err == MR_OK)
-        err = mr_options_check((const mr_option *const[]){worker_options, NULL}, c->props, "millrace-worker",
-                               ret_error);
+    mr_err err = mr_command_line_load(worker_options, "millrace-worker", argc, argv, c->props, ret_error);
     if (err == MR_OK)
         err = interpret(c, ret_error);
     if (err != MR_OK) {
