@@ -12,9 +12,6 @@ enum {
     OPEN_RUNS = 256, /* looked at in one pass */
 };
 
-/* Undelivered bytes above which the next SOURCE waits. */
-static const int64_t undelivered_max_bytes = (int64_t)4 << 30;
-
 typedef struct tenant_plan {
     mr_service *service;
     const mr_tenant *tenant;
@@ -250,23 +247,23 @@ static mr_err plan_source(tenant_plan *plan, const mr_run *run, const char *name
     return hand_over(plan, &want, NULL, ret_error);
 }
 
-/* Slow sinks hold the next run's rows back, or the bus would grow without end. */
-static bool too_much_undelivered(tenant_plan *plan)
+int64_t mr_undelivered_bytes(mr_service *service, const char *uid)
 {
     return mr_db_int(
-               plan->service->db, 0,
-               "SELECT coalesce(sum(d.bytes), 0) FROM run_datasets d JOIN runs r USING(run_uid) WHERE r.uid "
-               "= ? AND"
-               " r.state = 'DELIVERING' AND EXISTS (SELECT 1 FROM run_sinks s WHERE s.run_uid = d.run_uid AND"
-               " s.dataset = d.dataset AND s.state = 'OPEN')",
-               "t", plan->tenant->uid) > undelivered_max_bytes;
+        service->db, 0,
+        "SELECT coalesce(sum(d.bytes), 0) FROM run_datasets d JOIN runs r USING(run_uid) WHERE r.uid "
+        "= ? AND"
+        " r.state = 'DELIVERING' AND EXISTS (SELECT 1 FROM run_sinks s WHERE s.run_uid = d.run_uid AND"
+        " s.dataset = d.dataset AND s.state = 'OPEN')",
+        "t", uid);
 }
 
 static mr_err plan_datasets(tenant_plan *plan, const mr_run *run, bool fence, mr_error *ret_error)
 {
     char names[200][101];
     size_t count = 0;
-    if (!fence && too_much_undelivered(plan))
+    /* Slow sinks hold the next run's rows back, or the bus would grow without end. */
+    if (!fence && mr_undelivered_bytes(plan->service, run->uid) > plan->service->config.undelivered_max_bytes)
         return MR_OK;
     mr_query *query =
         mr_db_select(plan->service->db,

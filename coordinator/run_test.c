@@ -102,6 +102,30 @@ static void a_run_comes_to_its_end(void **state)
     assert_false(fixture_exists(fixture, path));
 }
 
+static void a_source_waits_while_too_much_is_undelivered_and_says_so(void **state)
+{
+    service_fixture *fixture = *state;
+    fixture_status status;
+    char uid[64];
+    fixture->config.undelivered_max_bytes = 99;
+    fixture_restart(fixture);
+    fixture_apply(fixture, "a", NEVER, "");
+    to_source(fixture, "a");
+    newest_uid(fixture, "a", uid);
+    fixture_source_ended(&status, fixture_assignment(fixture, "rows-source"), 0, 2, 0);
+    status.source.bytes = 100;
+    assert_true(fixture_say(fixture, &status));
+    to_source(fixture, "a");
+    assert_null(fixture_assignment(fixture, "rows-source"));
+    json_t *run = newest_run(fixture, "a");
+    assert_non_null(strstr(json_string_value(json_object_get(run, "reason")), "100 bytes of earlier runs"));
+    json_decref(run);
+    fixture_delivered(&status, fixture_assignment(fixture, "rows-store"), uid, 1, 2, 2);
+    fixture_say(fixture, &status);
+    fixture_report(fixture, NULL, 0);
+    assert_non_null(fixture_assignment(fixture, "rows-source"));
+}
+
 static void a_sink_without_work_is_stopped(void **state)
 {
     service_fixture *fixture = *state;
@@ -455,6 +479,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(a_run_comes_to_its_end),
+        TEST(a_source_waits_while_too_much_is_undelivered_and_says_so),
         TEST(a_sink_without_work_is_stopped),
         TEST(a_difference_in_the_ledger_is_told),
         TEST(a_run_goes_on_after_a_restart_in_every_state),

@@ -9,6 +9,11 @@ static void waiting_reason(mr_service *service, const mr_run *run, char *out, si
 {
     mr_task *task;
     snprintf(out, size, "%s", run->reason);
+    int64_t undelivered = mr_undelivered_bytes(service, run->uid);
+    if (strcmp(run->state, RUN_SOURCE) == 0 && undelivered > service->config.undelivered_max_bytes)
+        snprintf(out, size,
+                 "reading waits for the sinks: %lld bytes of earlier runs are not delivered, above %lld",
+                 (long long)undelivered, (long long)service->config.undelivered_max_bytes);
     for (size_t at = 0; (task = mr_name_map_next(&service->tasks, &at)) != NULL;) {
         if (strcmp(task->tenant, run->tenant) != 0)
             continue;

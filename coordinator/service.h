@@ -30,6 +30,7 @@ typedef struct mr_service_config {
     int64_t worker_grace_ms;
     int64_t source_memory_bytes, sink_memory_bytes; /* requests of our own tasks */
     uint32_t source_cpu_millis, sink_cpu_millis;
+    int64_t undelivered_max_bytes; /* of a tenant; above it the next run's source waits */
 } mr_service_config;
 
 /* Opens state and staging, completes or drops uploads that were cut off, and makes every tenant due for a

@@ -45,6 +45,7 @@ void fixture_open(service_fixture *fixture)
         .sink_memory_bytes = 1 << 20,
         .source_cpu_millis = 100,
         .sink_cpu_millis = 100,
+        .undelivered_max_bytes = 1 << 30,
     };
     open_service(fixture);
 }

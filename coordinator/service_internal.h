@@ -259,6 +259,8 @@ typedef struct mr_want {
     Mr__Proto__Assignment *assignment; /* config, scope and limits; handed over */
 } mr_want;
 
+/* Bytes of files of the tenant that were read for runs which are still being delivered. */
+int64_t mr_undelivered_bytes(mr_service *service, const char *uid);
 mr_err mr_plan_tenant(mr_service *service, const mr_tenant *tenant, mr_error *ret_error);
 mr_err mr_want_task(mr_service *service, const char *tenant, mr_want *want,
                     mr_error *ret_error); /* tasks.c */
