@@ -160,8 +160,7 @@ mr_err mr_place_tasks(mr_service *service, mr_error *ret_error)
     return err;
 }
 
-/* --- what should run on a worker
- * --------------------------------------------------------------------------------- */
+/* --- what should run on a worker --- */
 
 void mr_desired_changed(mr_service *service, const char *worker)
 {

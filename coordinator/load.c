@@ -103,8 +103,7 @@ size_t mr_list_open_runs(mr_service *service, const char *uid, char (*ret_uids)[
     return count;
 }
 
-/* --- specifications
- * ---------------------------------------------------------------------------------------------- */
+/* --- specifications --- */
 
 static mr_err parse_datasets(const json_t *texts, mr_tenant_spec *spec, mr_error *ret_error)
 {

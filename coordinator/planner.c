@@ -50,8 +50,7 @@ static void set_path(tenant_plan *plan, const char *key, const char *format, con
     mr_config_set(&plan->config, key, path);
 }
 
-/* --- program
- * ----------------------------------------------------------------------------------------------------- */
+/* --- program --- */
 
 /* A pattern that matches this name only. */
 static void escape_pattern(const char *name, char *out, size_t size)
@@ -155,8 +154,7 @@ static mr_err plan_program(tenant_plan *plan, const mr_run *run, mr_error *ret_e
     return mr_want_task(plan->service, plan->tenant->tenant, &want, ret_error);
 }
 
-/* --- source and fence
- * -------------------------------------------------------------------------------------------- */
+/* --- source and fence --- */
 
 static void set_csv(mr_task_config *config, const mr_dataset *dataset)
 {
@@ -280,8 +278,7 @@ static mr_err plan_datasets(tenant_plan *plan, const mr_run *run, bool fence, mr
     return MR_OK;
 }
 
-/* --- sinks
- * ------------------------------------------------------------------------------------------------------- */
+/* --- sinks --- */
 
 static mr_err plan_sink(tenant_plan *plan, const mr_dataset *dataset, const mr_agreement_sink *sink,
                         mr_error *ret_error)
@@ -353,8 +350,7 @@ static mr_err plan_sinks(tenant_plan *plan, mr_error *ret_error)
     return MR_OK;
 }
 
-/* --- a tenant
- * ---------------------------------------------------------------------------------------------------- */
+/* --- a tenant --- */
 
 static mr_err plan_run(tenant_plan *plan, const mr_run *run, mr_error *ret_error)
 {

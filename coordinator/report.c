@@ -22,8 +22,7 @@ typedef struct task_decision {
     char text[500]; /* of the error */
 } task_decision;
 
-/* --- source, fence
- * ------------------------------------------------------------------------------------------------ */
+/* --- source, fence --- */
 
 static void forget_closed_runs(mr_db *db, const mr_task *task)
 {
@@ -77,8 +76,7 @@ static mr_err execute_source_ended(mr_db *db, void *arg, json_t **ret_answer, mr
     return MR_OK;
 }
 
-/* --- program
- * ----------------------------------------------------------------------------------------------------- */
+/* --- program --- */
 
 static mr_err execute_sealed(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
 {
@@ -139,8 +137,7 @@ static mr_err execute_attempt_failed(mr_db *db, void *arg, json_t **ret_answer, 
     return MR_OK;
 }
 
-/* --- deciding
- * ---------------------------------------------------------------------------------------------------- */
+/* --- deciding --- */
 
 static mr_err execute_gone(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
 {
@@ -282,8 +279,7 @@ static mr_err decide_final(mr_service *service, mr_task *task, mr_error *ret_err
     return mr_task_release(service, task, 0, ret_error); /* stopped although it is wanted: again */
 }
 
-/* --- the report
- * -------------------------------------------------------------------------------------------------- */
+/* --- the report --- */
 
 static mr_err add_ack(mr_ack *ack, const Mr__Proto__TaskStatus *status, mr_error *ret_error)
 {

@@ -5,8 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* --- CANCELLING
- * -------------------------------------------------------------------------------------------------- */
+/* --- CANCELLING --- */
 
 static mr_err return_files(mr_service *service, const mr_run *run, mr_error *ret_error)
 {
@@ -81,8 +80,7 @@ mr_err mr_run_cancel(mr_service *service, const mr_run *run, bool *ret_moved, mr
     return mr_apply(service, "cancelled", run->tenant, NULL, execute_cancelled, &cancelled, NULL, ret_error);
 }
 
-/* --- ABANDONING
- * -------------------------------------------------------------------------------------------------- */
+/* --- ABANDONING --- */
 
 static mr_err execute_abandoned(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
 {

@@ -10,8 +10,7 @@
     "), 0) FROM sink_counts c WHERE c.uid = s.uid AND c.dataset = s.dataset AND"                             \
     " c.sink = s.sink AND c.run_uid = s.run_uid)"
 
-/* --- SOURCE
- * ------------------------------------------------------------------------------------------------------ */
+/* --- SOURCE --- */
 
 static mr_err execute_leave_source(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
 {
@@ -52,8 +51,7 @@ mr_err mr_run_source(mr_service *service, const mr_run *run, bool *ret_moved, mr
                     ret_error);
 }
 
-/* --- DELIVERING
- * -------------------------------------------------------------------------------------------------- */
+/* --- DELIVERING --- */
 
 /* A difference is told and kept, never hidden: the line shows it as in_flight. */
 static void check_ledger(mr_db *db, const mr_run *run, int64_t now_ms)
@@ -124,8 +122,7 @@ mr_err mr_run_deliver(mr_service *service, const mr_run *run, bool *ret_moved, m
     return mr_apply(service, "delivered", run->tenant, NULL, execute_delivered, &delivered, NULL, ret_error);
 }
 
-/* --- skip ranges
- * ------------------------------------------------------------------------------------------------- */
+/* --- skip ranges --- */
 
 static mr_err execute_settle(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
 {

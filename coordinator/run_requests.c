@@ -22,8 +22,7 @@ static json_t *run_answer(mr_db *db, const char *run_uid)
     return answer;
 }
 
-/* --- run now
- * ----------------------------------------------------------------------------------------------------- */
+/* --- run now --- */
 
 static json_t *ready_files(mr_db *db, const char *uid)
 {
@@ -102,8 +101,7 @@ static mr_err answered(mr_service *service, const char *name, const char *tenant
     return mr_state_answer(service->state, name, own, ret_answer, ret_error);
 }
 
-/* --- cancel, abandon
- * --------------------------------------------------------------------------------------------- */
+/* --- cancel, abandon --- */
 
 static bool one_of(const char *state, const char *const *states)
 {
@@ -188,8 +186,7 @@ mr_err mr_service_abandon_run(mr_service *service, const char *key, const char *
     return mr_apply(service, "abandon_run", tenant, key, execute_to, &request, ret_answer, ret_error);
 }
 
-/* --- retry
- * ------------------------------------------------------------------------------------------------------- */
+/* --- retry --- */
 
 static void list_files_again(mr_db *db, const run_request *request, const char *run_uid)
 {

@@ -379,8 +379,7 @@ static void a_fenced_task_that_still_owns_its_assignment_is_told_so(void **state
     assert_int_equal(fixture_assignment(fixture, "rows-source")->epoch, epoch + 8);
 }
 
-/* --- schedules
- * ---------------------------------------------------------------------------------------------------- */
+/* --- schedules --- */
 
 static void a_due_time_without_files_is_skipped_without_a_task(void **state)
 {
@@ -429,8 +428,7 @@ static void nothing_is_due_while_a_run_is_active(void **state)
     assert_int_equal(fixture_run_count(fixture, "a", "DELIVERING"), 1);
 }
 
-/* --- uploads, tenants
- * ---------------------------------------------------------------------------------------------- */
+/* --- uploads, tenants --- */
 
 static void a_repeated_upload_is_the_same_upload(void **state)
 {

@@ -44,8 +44,7 @@ const mr_service_config *mr_service_config_of(const mr_service *service);
  * like). */
 void mr_service_set_now(mr_service *service, int64_t now_ms);
 
-/* --- tenants
- * --------------------------------------------------------------------------------------------------- */
+/* --- tenants --- */
 
 /* Creates or replaces. `spec` has passed mr_tenant_spec_check, its program lies in STAGING/programs.
  * MR_EEXISTS: a topic or (store, key space, table) is another tenant's; MR_EREFUSED: a schema that may not
@@ -71,8 +70,7 @@ mr_err mr_service_delete_tenant(mr_service *service, const char *key, const char
 mr_err mr_service_tenant_spec(mr_service *service, const char *tenant, const mr_tenant_spec **ret_spec,
                               mr_error *ret_error);
 
-/* --- uploads
- * --------------------------------------------------------------------------------------------------- */
+/* --- uploads --- */
 
 typedef struct mr_upload_begin {
     const char *tenant;
@@ -109,8 +107,7 @@ mr_err mr_service_list_uploads(mr_service *service, const char *tenant, const ch
 mr_err mr_service_show_uploads(mr_service *service, const char *tenant, const int64_t *ids, size_t count,
                                json_t **ret_view, mr_error *ret_error);
 
-/* --- runs
- * ------------------------------------------------------------------------------------------------------ */
+/* --- runs --- */
 
 /* Queues a run behind the active one (at most one is QUEUED: asked again, it is the same). Answer: {"run_id",
  * "run_uid","state","files":[{"upload_id","name","state"}]}, the files ready at the call. */
@@ -143,8 +140,7 @@ mr_err mr_service_retry_run(mr_service *service, const char *key, const char *te
 mr_err mr_service_abandon_run(mr_service *service, const char *key, const char *tenant, const char *run,
                               json_t **ret_answer, mr_error *ret_error);
 
-/* --- looking on
- * ------------------------------------------------------------------------------------------------ */
+/* --- looking on --- */
 
 /* {"tenant","schedule","next":[times, `count` of them],"last_due","active_run"} */
 mr_err mr_service_show_schedule(mr_service *service, const char *tenant, size_t count, json_t **ret_view,

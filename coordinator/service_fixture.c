@@ -125,8 +125,7 @@ int64_t fixture_upload(service_fixture *fixture, const char *tenant, const char 
     return id;
 }
 
-/* --- the worker
- * --------------------------------------------------------------------------------------------------- */
+/* --- the worker --- */
 
 size_t fixture_report(service_fixture *fixture, Mr__Proto__TaskStatus *const *statuses, size_t count)
 {
@@ -257,8 +256,7 @@ bool fixture_say(service_fixture *fixture, fixture_status *status)
     return acknowledged == 1;
 }
 
-/* --- looking
- * ------------------------------------------------------------------------------------------------------ */
+/* --- looking --- */
 
 static json_t *runs_of(service_fixture *fixture, const char *tenant)
 {

@@ -161,8 +161,7 @@ struct mr_service {
     uint64_t spec_clock;
 };
 
-/* --- loading (load.c); false: there is none, or the db keeps an error
- * -------------------------------------------- */
+/* --- loading (load.c); false: there is none, or the db keeps an error --- */
 
 bool mr_load_tenant(mr_service *service, const char *tenant, mr_tenant *ret_tenant);
 /* MR_ENOTFOUND in words. */
@@ -183,8 +182,7 @@ void mr_forget_specs(mr_service *service);
 const mr_dataset *mr_spec_dataset(const mr_tenant_spec *spec, const char *name);     /* or NULL */
 const mr_agreement_sink *mr_spec_sink(const mr_tenant_spec *spec, const char *name); /* or NULL */
 
-/* --- commands
- * ---------------------------------------------------------------------------------------------------- */
+/* --- commands --- */
 
 /* mr_state_apply with the service's time; `key` is made the tenant's own. */
 mr_err mr_apply(mr_service *service, const char *name, const char *tenant, const char *key,
@@ -203,8 +201,7 @@ bool mr_set_run_state(mr_db *db, const char *run_uid, const char *from, const ch
 mr_err mr_move_run(mr_service *service, const mr_run *run, const char *to, const char *reason,
                    mr_error *ret_error);
 
-/* --- the run machine: each does what is next, *ret_moved tells whether the run's state changed
- * ---------------------- */
+/* --- the run machine: each does what is next, *ret_moved tells whether the run's state changed --- */
 
 mr_err mr_run_claim(mr_service *service, const mr_run *run, bool *ret_moved,
                     mr_error *ret_error); /* CLAIMING */
@@ -246,8 +243,7 @@ mr_err mr_settle_skips(mr_service *service, const char *tenant, const char *uid,
 mr_err mr_schedule_tenants(mr_service *service, mr_error *ret_error); /* all that are due */
 int64_t mr_schedule_next(const char *schedule, int64_t after_ms);     /* 0: never again */
 
-/* --- tasks and workers
- * ------------------------------------------------------------------------------------------- */
+/* --- tasks and workers --- */
 
 /* What the plan wants of one task. */
 typedef struct mr_want {
@@ -298,8 +294,7 @@ void mr_workers_check(mr_service *service); /* workers.c: silence, disconnects *
 void mr_workers_excuse(mr_service *service, int64_t late_ms);
 mr_err mr_workers_release_lost(mr_service *service, mr_error *ret_error);
 
-/* --- observations, ledger, upkeep
- * -------------------------------------------------------------------------------- */
+/* --- observations, ledger, upkeep --- */
 
 mr_err mr_flush_progress(mr_service *service, mr_error *ret_error); /* observe.c */
 void mr_store_progress(mr_db *db, const mr_task *task);             /* of its status, within a command */
@@ -309,8 +304,7 @@ mr_err mr_recover_uploads(mr_service *service, mr_error *ret_error);
 mr_err mr_retain(mr_service *service, mr_error *ret_error);
 mr_err mr_delete_step(mr_service *service, const mr_tenant *tenant, bool *ret_moved, mr_error *ret_error);
 
-/* --- views
- * ------------------------------------------------------------------------------------------------------- */
+/* --- views --- */
 
 void mr_count_task_states(mr_service *service, json_t *counts); /* {"RUNNING": n, ...} */
 json_t *mr_json_time(int64_t ms);                               /* null for 0 */

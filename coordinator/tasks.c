@@ -8,8 +8,7 @@
 
 static const char *const state_names[] = {"WAITING", "ASSIGNED", "STOPPING", "FAILED"};
 
-/* --- memory
- * ------------------------------------------------------------------------------------------------------ */
+/* --- memory --- */
 
 static void set_key(mr_task *task)
 {
@@ -119,8 +118,7 @@ size_t mr_run_tasks(mr_service *service, const char *tenant, const char *run_uid
     return count;
 }
 
-/* --- rows
- * -------------------------------------------------------------------------------------------------------- */
+/* --- rows --- */
 
 void mr_task_store(mr_db *db, const mr_task *task)
 {
@@ -179,8 +177,7 @@ mr_err mr_task_remove(mr_service *service, mr_task *task, mr_error *ret_error)
     return err;
 }
 
-/* --- the plan meets what is
- * -------------------------------------------------------------------------------------- */
+/* --- the plan meets what is --- */
 
 static int64_t digest(const uint8_t *bytes, size_t size, int64_t seed)
 {
@@ -333,8 +330,7 @@ mr_err mr_task_confirm(mr_service *service, mr_task *task, mr_error *ret_error)
     return change(service, task, &next, ret_error);
 }
 
-/* --- giving back
- * ------------------------------------------------------------------------------------------------- */
+/* --- giving back --- */
 
 mr_err mr_task_release(mr_service *service, mr_task *task, int64_t retry_ms, mr_error *ret_error)
 {

@@ -83,8 +83,7 @@ mr_err mr_service_begin_upload(mr_service *service, const char *key, const mr_up
     return MR_OK;
 }
 
-/* --- receiving -> ready
- * ------------------------------------------------------------------------------------------- */
+/* --- receiving -> ready --- */
 
 typedef struct receive_upload {
     mr_service *service;
@@ -216,8 +215,7 @@ mr_err mr_service_finish_upload(mr_service *service, const char *key, const mr_u
     return MR_OK;
 }
 
-/* --- start
- * ------------------------------------------------------------------------------------------------------- */
+/* --- start --- */
 
 static bool remove_arrival(void *arg, const char *name)
 {
@@ -267,8 +265,7 @@ mr_err mr_recover_uploads(mr_service *service, mr_error *ret_error)
     return mr_staging_list(service->staging, "incoming", remove_arrival, service, ret_error);
 }
 
-/* --- views
- * ------------------------------------------------------------------------------------------------------- */
+/* --- views --- */
 
 mr_err mr_service_list_uploads(mr_service *service, const char *tenant, const char *state, int64_t limit,
                                json_t **ret_view, mr_error *ret_error)

@@ -29,8 +29,7 @@ static void set_state(mr_service *service, mr_worker *worker, mr_worker_state st
     service->events++;
 }
 
-/* --- what happens to a worker
- * ------------------------------------------------------------------------------------ */
+/* --- what happens to a worker --- */
 
 static mr_err begin_life(mr_service *service, mr_worker *worker, const char *incarnation, mr_error *ret_error)
 {
@@ -141,8 +140,7 @@ bool mr_service_worker_pid(mr_service *service, const char *incarnation, const c
     return true;
 }
 
-/* --- time passes
- * ------------------------------------------------------------------------------------------------- */
+/* --- time passes --- */
 
 static bool gone(const mr_worker *worker)
 {
@@ -193,8 +191,7 @@ void mr_workers_check(mr_service *service)
     }
 }
 
-/* --- its tasks
- * --------------------------------------------------------------------------------------------------- */
+/* --- its tasks --- */
 
 typedef struct release_plan {
     mr_task **tasks;
@@ -284,8 +281,7 @@ mr_err mr_workers_release_lost(mr_service *service, mr_error *ret_error)
     return err;
 }
 
-/* --- view
- * -------------------------------------------------------------------------------------------------------- */
+/* --- view --- */
 
 mr_err mr_service_list_workers(mr_service *service, json_t **ret_view, mr_error *ret_error)
 {

@@ -37,8 +37,7 @@ typedef struct program {
     program_result result;
 } program;
 
-/* --- in the child: only what is safe after fork in a process with threads
- * ------------------------------------------ */
+/* --- in the child: only what is safe after fork in a process with threads --- */
 
 _Noreturn static void give_up(void)
 {
@@ -71,8 +70,7 @@ _Noreturn static void become(const program_spec *spec, pid_t parent, int output,
     give_up();
 }
 
-/* --- output
- * ------------------------------------------------------------------------------------------------------- */
+/* --- output --- */
 
 static void keep_tail(program *self, const char *data, size_t size)
 {

@@ -33,8 +33,7 @@ typedef struct step {
 
 static char out_of_memory[] = "out of memory";
 
-/* --- what is run
- * -------------------------------------------------------------------------------------------------- */
+/* --- what is run --- */
 
 static mr_err put_environment(step *self, const char *name, const char *value, mr_error *ret_error)
 {
@@ -128,8 +127,7 @@ static bool stopping(void *arg)
     return control_stopping(arg);
 }
 
-/* --- the attempt
- * -------------------------------------------------------------------------------------------------- */
+/* --- the attempt --- */
 
 /* Why an attempt did not win, in words for the run. */
 static mr_err judge(step *self, const program_result *result, mr_error *ret_error)

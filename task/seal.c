@@ -30,8 +30,7 @@ static mr_err refuse(mr_error *ret_error, const char *name, const char *why)
     return mr_classify(ret_error, mr_fail(ret_error, MR_EREFUSED, "out/%s %s", name, why), MR_DATA);
 }
 
-/* --- one file
- * ----------------------------------------------------------------------------------------------------- */
+/* --- one file --- */
 
 /* The only dataset, or the one whose pattern fits. */
 static mr_err dataset_of(const seal *self, const char *name, const char **ret_dataset, mr_error *ret_error)
@@ -105,8 +104,7 @@ static mr_err add_file(seal *self, int folder, const char *name, mr_error *ret_e
     return MR_OK;
 }
 
-/* --- the manifest
- * ------------------------------------------------------------------------------------------------- */
+/* --- the manifest --- */
 
 static void manifest_name(const seal_spec *spec, const char *suffix, char *name)
 {
@@ -213,8 +211,7 @@ mr_err seal_read(const seal_spec *spec, seal_result *ret_result, mr_error *ret_e
     return err;
 }
 
-/* --- the whole
- * ---------------------------------------------------------------------------------------------------- */
+/* --- the whole --- */
 
 static mr_err seal_open(seal *self, mr_error *ret_error)
 {

@@ -237,8 +237,7 @@ void sink_save_progress(sink *self)
         mr_log_failure(MR_WARN, "progress before the disconnection is not committed", &error);
 }
 
-/* --- status
- * ------------------------------------------------------------------------------------------------------- */
+/* --- status --- */
 
 typedef struct progress_memory {
     Mr__Proto__SinkPartition *partitions;

@@ -98,8 +98,7 @@ static mr_err send_batch(source *self, const mr_source_batch *batch, mr_error *r
     return take_position(self, batch, ret_error);
 }
 
-/* --- commit
- * ------------------------------------------------------------------------------------------------------- */
+/* --- commit --- */
 
 static mr_err remove_closed_runs(source *self, mr_error *ret_error)
 {

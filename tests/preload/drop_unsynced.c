@@ -145,8 +145,7 @@ static void stands_in(change *c, int slot, const char *path)
     }
 }
 
-/* --- what is about to change
- * ----------------------------------------------------------------------------------- */
+/* --- what is about to change --- */
 
 static void before_data_change(int fd, off_t offset, size_t size)
 {
@@ -270,8 +269,7 @@ static int renamed(int old_folder, const char *old_name, int new_folder, const c
     return result;
 }
 
-/* --- what becomes durable, and what is lost
- * -------------------------------------------------------------------- */
+/* --- what becomes durable, and what is lost --- */
 
 static void synced(int fd)
 {
@@ -364,8 +362,7 @@ int kill(pid_t pid, int number)
     return REAL(kill)(pid, number);
 }
 
-/* --- the calls
- * ------------------------------------------------------------------------------------------------- */
+/* --- the calls --- */
 
 static bool missing(int folder, const char *name)
 {
