@@ -12,7 +12,8 @@ typedef struct writer_schema {
 struct sink_decoder {
     writer_schema *schemas;
     size_t count;
-    size_t last; /* the one used last: records of one schema come in a row */
+    size_t last;     /* the one used last: records of one schema come in a row */
+    uint32_t newest; /* ids grow with time */
 };
 
 static mr_err add(sink_decoder *self, uint32_t id, const mr_schema *writer, const mr_schema *reader,
@@ -20,6 +21,8 @@ static mr_err add(sink_decoder *self, uint32_t id, const mr_schema *writer, cons
 {
     writer_schema *slot = &self->schemas[self->count++];
     slot->id = id;
+    if (id > self->newest)
+        self->newest = id;
     mr_err err = mr_avro_decoder_open(writer, reader, &slot->decoder, ret_error);
     return err == MR_OK ? MR_OK : mr_wrap(ret_error, err, "schema %u", id);
 }
@@ -103,6 +106,16 @@ static writer_schema *find(sink_decoder *self, uint32_t id)
     return NULL;
 }
 
+static mr_err unknown(const sink_decoder *self, uint32_t id, mr_error *ret_error)
+{
+    if (id > self->newest)
+        return mr_fail(ret_error, MR_ENOTFOUND,
+                       "schema id %u is newer than what this sink was told of (%u); it waits to be told", id,
+                       self->newest);
+    return mr_classify(
+        ret_error, mr_fail(ret_error, MR_EINVALID, "schema id %u is not known to this dataset", id), MR_DATA);
+}
+
 mr_err sink_decode(sink_decoder *self, mr_slice message, mr_value *ret_row, mr_error *ret_error)
 {
     uint32_t id;
@@ -112,8 +125,6 @@ mr_err sink_decode(sink_decoder *self, mr_slice message, mr_value *ret_row, mr_e
         return err;
     writer_schema *writer = find(self, id);
     if (writer == NULL)
-        return mr_classify(ret_error,
-                           mr_fail(ret_error, MR_EINVALID, "schema id %u is not known to this dataset", id),
-                           MR_DATA);
+        return unknown(self, id, ret_error);
     return mr_avro_decode(writer->decoder, body, ret_row, ret_error);
 }

@@ -13,7 +13,8 @@ mr_err sink_decoder_open(const char *schemas, const mr_schema *reader, uint32_t 
 void sink_decoder_close(sink_decoder **decoder);
 
 /* One record's value; ret_row has one value per field of the reader. Fails with class MR_DATA: the reason is
- * for the dead letter. Values point into `message`. */
+ * for the dead letter; or with MR_ENOTFOUND: the record's schema is newer than all that the decoder knows.
+ * Values point into `message`. */
 mr_err sink_decode(sink_decoder *decoder, mr_slice message, mr_value *ret_row, mr_error *ret_error);
 
 #endif

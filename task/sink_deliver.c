@@ -120,7 +120,10 @@ static bool convert(sink *self, uint64_t seq, mr_sink_record *row, mr_value *val
     window_entry *entry = sink_window_at(&self->window, seq);
     const mr_record *record = entry->record;
     if (record->value.data != NULL && sink_decode(self->decoder, record->value, values, &error) != MR_OK) {
-        verdict_reject(&self->verdicts, entry, "decode", error.text);
+        if (error.class == MR_DATA)
+            verdict_reject(&self->verdicts, entry, "decode", error.text);
+        else
+            verdict_fail(&self->verdicts, &error);
         return false;
     }
     *row = (mr_sink_record){

@@ -11,6 +11,14 @@ static void fail(mr_verdicts *self, mr_err code, const char *text, const char *r
         self->failure = mr_fail(&self->error, code, "%s%s", text, reason);
 }
 
+void verdict_fail(mr_verdicts *self, const mr_error *error)
+{
+    if (self->failure != MR_OK)
+        return;
+    self->failure = error->code;
+    self->error = *error;
+}
+
 static void count_same(mr_verdicts *self, const char *reason)
 {
     char shown[sizeof self->last_reason];

@@ -18,5 +18,7 @@ struct mr_verdicts {
 
 /* The framework's own verdict on a record that cannot be given to the sink. */
 void verdict_reject(mr_verdicts *verdicts, window_entry *entry, const char *stage, const char *reason);
+/* Something is wrong that is not the record's fault: the sink as a whole fails. */
+void verdict_fail(mr_verdicts *verdicts, const mr_error *error);
 
 #endif

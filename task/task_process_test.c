@@ -371,6 +371,28 @@ static void test_a_sink_at_rest_starts_over_with_a_new_configuration(void **stat
     assert_int_equal(exit_code(f), 0);
 }
 
+static void test_rows_of_a_newer_schema_wait_until_the_sink_knows_it(void **state)
+{
+    fixture *f = *state;
+    work_order order;
+    order_init(f, &order, MR__PROTO__TASK_KIND__SOURCE, 1);
+    set(&order, "schema.id", "7");
+    start(f);
+    send_packet(f, &order.message, false);
+    wait_state(f, MR__PROTO__TASK_STATE__ENDED);
+    order_init(f, &order, MR__PROTO__TASK_KIND__SINK, 1);
+    start(f);
+    send_packet(f, &order.message, false);
+    wait_state(f, MR__PROTO__TASK_STATE__RESTARTING);
+    assert_string_equal(f->last->error->class_, "config");
+    assert_non_null(strstr(f->last->error->text, "newer"));
+    set(&order, "schema.id", "7");
+    order.message.revision = 2;
+    send_packet(f, &order.message, false);
+    wait_delivered(f, 9);
+    assert_int_equal(f->last->sink->partitions[0]->runs[0]->rejected, 0);
+}
+
 static void test_a_sink_beyond_the_end_of_its_topic_says_so(void **state)
 {
     fixture *f = *state;
@@ -493,6 +515,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_sink_follows_ceiling_and_skips, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stop_commits_and_ends, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_sink_at_rest_starts_over_with_a_new_configuration, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_rows_of_a_newer_schema_wait_until_the_sink_knows_it, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_sink_beyond_the_end_of_its_topic_says_so, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_task_dies_with_its_worker, setup, teardown),
