@@ -69,6 +69,28 @@ static mr_err load_copy(sink *self, int32_t partition, sink_position *ret_positi
     return err;
 }
 
+/* Before the store is asked, and be it away for days: retention waits for registered sinks only. */
+static mr_err register_sink(sink *self, mr_error *ret_error)
+{
+    bool fresh = false;
+    mr_err err = MR_OK;
+    for (int32_t i = 0; err == MR_OK && i < self->work->partitions; i++) {
+        sink_partition *partition = &self->partitions[i];
+        mr_buf metadata = {0};
+        int64_t offset, first, end, start = scope_start(self->scope, i);
+        err = mr_bus_load_offset(self->writer, self->work->topic, i, &offset, &metadata, ret_error);
+        if (err == MR_OK)
+            err = mr_bus_offsets(self->bus, self->work->topic, i, &first, &end, ret_error);
+        mr_buf_fini(&metadata);
+        if (err != MR_OK)
+            return err;
+        partition->position.offset = start >= 0 ? start : first;
+        partition->touched = offset < 0;
+        fresh = fresh || partition->touched;
+    }
+    return fresh ? sink_copy_positions(self, ret_error) : err;
+}
+
 typedef struct store_search {
     sink *sink;
     mr_err err;
@@ -108,10 +130,6 @@ static mr_err load_partition(sink *self, int32_t index, bool *ret_copy_is_old, m
     int64_t first, end, copied = self->class->positions == NULL ? partition->position.offset : copy.offset;
     if (err == MR_OK)
         err = mr_bus_offsets(self->bus, self->work->topic, index, &first, &end, ret_error);
-    if (err == MR_OK && partition->position.offset < 0) {
-        int64_t start = scope_start(self->scope, index);
-        partition->position.offset = start >= 0 ? start : first;
-    }
     if (err == MR_OK && partition->position.offset > end)
         err = mr_fail(ret_error, MR_EDATALOSS,
                       "position %" PRId64 " lies behind the end of the log, %" PRId64
@@ -177,6 +195,8 @@ mr_err sink_open(sink *self, int64_t *ret_stored_epoch, mr_error *ret_error)
     mr_err err = open_memory(self, ret_error);
     if (err == MR_OK)
         err = open_bus(self, ret_stored_epoch, ret_error);
+    if (err == MR_OK)
+        err = register_sink(self, ret_error);
     if (err == MR_OK)
         err = open_connector(self, ret_stored_epoch, ret_error);
     if (err == MR_OK)

@@ -393,6 +393,30 @@ static void test_rows_of_a_newer_schema_wait_until_the_sink_knows_it(void **stat
     assert_int_equal(f->last->sink->partitions[0]->runs[0]->rejected, 0);
 }
 
+static void test_retention_waits_for_a_sink_whose_store_is_away(void **state)
+{
+    fixture *f = *state;
+    work_order order, other;
+    run_source(f, 1);
+    order_init(f, &order, MR__PROTO__TASK_KIND__SINK, 1);
+    set(&order, "store.dir", "%s/rows.csv", f->dir);
+    start(f);
+    send_packet(f, &order.message, false);
+    wait_state(f, MR__PROTO__TASK_STATE__RESTARTING);
+    order_init(f, &other, MR__PROTO__TASK_KIND__SINK, 1);
+    other.id.connector = (char *)"other";
+    set(&other, "retention.ms", "0");
+    set(&other, "until.end", "true");
+    start(f);
+    send_packet(f, &other.message, false);
+    wait_state(f, MR__PROTO__TASK_STATE__ENDED);
+    set(&order, "store.dir", "%s/store", f->dir);
+    order.message.epoch = 2;
+    start(f);
+    send_packet(f, &order.message, false);
+    wait_delivered(f, 9);
+}
+
 static void test_a_sink_beyond_the_end_of_its_topic_says_so(void **state)
 {
     fixture *f = *state;
@@ -518,6 +542,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_rows_of_a_newer_schema_wait_until_the_sink_knows_it, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_retention_waits_for_a_sink_whose_store_is_away, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_sink_beyond_the_end_of_its_topic_says_so, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_task_dies_with_its_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_fenced_task_asks_and_goes_on_with_a_newer_epoch, setup,
