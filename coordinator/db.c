@@ -117,7 +117,7 @@ static bool bind_all(sqlite3_stmt *statement, const char *types, va_list values)
             code = sqlite3_bind_double(statement, i + 1, va_arg(values, double));
             break;
         default:
-            assert(!"unknown type letter");
+            assert(false && "unknown type letter");
         }
     }
     return code == SQLITE_OK;

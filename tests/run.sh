@@ -5,8 +5,8 @@
 #   tests/run.sh --quick    without the long ones
 #   tests/run.sh NAME...    only the scenarios tests/scenarios/NAME.py
 #
-# Unit tests run three times: with AddressSanitizer and UndefinedBehaviorSanitizer, with ThreadSanitizer, and as a
-# release is built. Scenarios start real processes of the asan build. Logs stay in build/test-logs.
+# The tree is built by gcc and clang. Unit tests run with AddressSanitizer and UndefinedBehaviorSanitizer, and with
+# ThreadSanitizer. Scenarios start real processes of the asan build. Logs stay in build/test-logs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -55,6 +55,7 @@ if [[ ${#names[@]} -eq 0 ]]; then
     step format tests/format.sh || true
     step build-release build release || exit 1
     step arrows tests/arrows.py build/release || true
+    step build-clang build clang || true
     step build-asan build asan || exit 1
     step unit-asan unit asan || true
     step build-tsan build tsan || exit 1
