@@ -132,7 +132,8 @@ static void read_env(mr_document *doc, mr_document_at program, mr_agreement *agr
         const char *path = mr_document_path(doc, at, name);
         if (!env_name_valid(name))
             mr_document_refuse(doc, path, "is not a name of an environment variable");
-        else if (strcmp(name, "CLIENT_ID") == 0 || strcmp(name, "SOURCE_PATH") == 0)
+        else if (strcmp(name, "CLIENT_ID") == 0 || strcmp(name, "SOURCE_PATH") == 0 ||
+                 strcmp(name, "PROGRAM_DIR") == 0)
             mr_document_refuse(doc, path, "is set by Millrace; choose another name");
         else if (!json_is_string(value))
             mr_document_refuse(doc, path, "a string is expected");

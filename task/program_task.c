@@ -78,12 +78,13 @@ static mr_err build_environment(step *self, mr_error *ret_error)
         {"TZ", "UTC"},
         {"CLIENT_ID", client_of(self)},
         {"SOURCE_PATH", self->folder.path},
+        {"PROGRAM_DIR", assignment_text(self->work, "program.dir")}, /* NULL: a command without a folder */
     };
     json_t *own = json_loads(assignment_text(self->work, "program.env"), JSON_REJECT_DUPLICATES, NULL);
     mr_err err = MR_OK;
     self->environment = json_array();
     for (size_t i = 0; err == MR_OK && i < sizeof fixed / sizeof fixed[0]; i++)
-        if (json_object_get(own, fixed[i][0]) == NULL)
+        if (fixed[i][1] != NULL && json_object_get(own, fixed[i][0]) == NULL)
             err = put_environment(self, fixed[i][0], fixed[i][1], ret_error);
     if (err == MR_OK)
         err = put_own_environment(self, own, ret_error);

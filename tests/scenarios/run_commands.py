@@ -112,6 +112,25 @@ def check_abandon(cluster, folder):
     checks.ledger_sums(cluster, TENANT)
 
 
+def check_program(cluster, folder):
+    """A command of its own over the submitted folder, with a variable; its output is in the run's log."""
+    own = folder / "prepared"
+    (own / "program").mkdir(parents=True)
+    (own / "agreement.json").write_text(json.dumps({
+        "client": "prepared", "schedule": "0 0 1 1 *",
+        "program": {"command": ["sh", "-c", 'sh "$PROGRAM_DIR/upper.sh"'], "env": {"LETTERS": "abc"}}}))
+    (own / "dataset.json").write_text(json.dumps({key: value for key, value in dataset("names").items() if key != "file_pattern"}))
+    (own / "program/upper.sh").write_text(
+        'cd "$SOURCE_PATH/$CLIENT_ID" && for f in in/*; do tr "$LETTERS" ABC <"$f" >"out/${f#in/}" && echo "did $f"; done\n')
+    cluster.cli("tenant", "apply", own)
+    file = folder / "names.csv"
+    file.write_text("id,text\n1,cab\n")
+    cluster.cli("upload", "prepared", file)
+    cluster.cli("run", "now", "prepared", "--wait")
+    assert cluster.json("query", "prepared", "SELECT text FROM names") == [{"text": "CAB"}]
+    assert "did in/names.csv" in cluster.cli("run", "logs", "prepared", "manual-1")
+
+
 def check_delete(cluster, folder):
     cluster.cli("upload", TENANT, write_rows(folder / "orders-6.csv", range(6000, 6005)))
     refused = cluster.try_cli("tenant", "delete", TENANT)
@@ -127,7 +146,8 @@ def main():
         write_tenant(folder / "tenant")
         cluster.start()
         cluster.cli("tenant", "apply", folder / "tenant")
-        for check in (check_datasets, check_too_many_rejects, check_cancel, check_abandon, check_delete):
+        for check in (check_datasets, check_too_many_rejects, check_cancel, check_abandon, check_program,
+                      check_delete):
             check(cluster, folder)
             print(check.__name__, "ok", flush=True)
 
