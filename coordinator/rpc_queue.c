@@ -3,7 +3,7 @@
 #include "coordinator/rpc_queue.h"
 
 #include "core/log.h"
-#include "proto/messages.h"
+#include "proto/rpc_socket.h"
 
 #include <nng/protocol/reqrep0/rep.h>
 #include <nng/transport/ipc/ipc.h>
@@ -11,9 +11,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { QUEUED = 2048 };
+enum { QUEUED = 2048, CLOSE_PATIENCE_S = 1 };
 
 struct mr_rpc_queue {
     nng_socket socket;
@@ -88,7 +89,7 @@ static mr_err listen_on(mr_rpc_queue *queue, const char *url, mr_error *ret_erro
     int code = nng_rep0_open_raw(&queue->socket);
     if (code != 0)
         return mr_fail(ret_error, MR_EIO, "rpc: %s", nng_strerror(code));
-    code = nng_socket_set_size(queue->socket, NNG_OPT_RECVMAXSZ, MR_RPC_MAX_BYTES);
+    code = mr_rpc_socket_init(queue->socket);
     if (code == 0)
         code = nng_socket_set_int(queue->socket, NNG_OPT_SENDBUF, 1024);
     if (code == 0)
@@ -159,14 +160,9 @@ void mr_rpc_queue_send(mr_rpc_queue *queue, const void *header, size_t header_si
         nng_msg_free(message);
 }
 
-void mr_rpc_queue_close(mr_rpc_queue **queue)
+static void *close_and_free(void *arg)
 {
-    if (*queue == NULL)
-        return;
-    mr_rpc_queue *it = *queue;
-    pthread_mutex_lock(&it->lock);
-    it->closed = true;
-    pthread_mutex_unlock(&it->lock);
+    mr_rpc_queue *it = arg;
     if (it->socket.id != 0)
         nng_close(it->socket);
     if (it->aio != NULL) {
@@ -181,5 +177,28 @@ void mr_rpc_queue_close(mr_rpc_queue **queue)
     }
     pthread_mutex_destroy(&it->lock);
     free(it);
+    return NULL;
+}
+
+/* nng_close can wait for ever (nanomsg/nng, issue 1543): it does so on a thread of its own, which the end of
+ * the process does not wait for. */
+void mr_rpc_queue_close(mr_rpc_queue **queue)
+{
+    if (*queue == NULL)
+        return;
+    mr_rpc_queue *it = *queue;
+    pthread_t thread;
+    struct timespec until;
     *queue = NULL;
+    pthread_mutex_lock(&it->lock);
+    it->closed = true;
+    pthread_mutex_unlock(&it->lock);
+    if (pthread_create(&thread, NULL, close_and_free, it) != 0)
+        return; /* the process ends soon */
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += CLOSE_PATIENCE_S;
+    if (pthread_timedjoin_np(thread, NULL, &until) != 0) {
+        mr_log(MR_WARN, "connections of workers do not end, they are left to the end of the process");
+        pthread_detach(thread);
+    }
 }

@@ -23,7 +23,7 @@ mr_rpc_event *mr_rpc_queue_take(mr_rpc_queue *queue);
  * peer is gone or does not read: it asks again. */
 void mr_rpc_queue_send(mr_rpc_queue *queue, const void *header, size_t header_size, const void *body,
                        size_t body_size);
-/* No event comes any more. */
+/* No event comes any more. Waits for connections to end, but at most a second. */
 void mr_rpc_queue_close(mr_rpc_queue **queue);
 
 #endif

@@ -9,6 +9,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -231,6 +233,48 @@ static void hostile_messages_are_refused_and_nothing_else_happens(void **state)
     nng_close(client);
 }
 
+/* One that connects, says this and goes away, without having read our half of the handshake. */
+static void leave_during_handshake(const char *says, size_t size)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    snprintf(address.sun_path, sizeof address.sun_path, "%s", server.url + strlen("ipc://"));
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&address, sizeof address), 0);
+    if (size > 0)
+        assert_int_equal(send(fd, says, size, MSG_NOSIGNAL), (ssize_t)size);
+    close(fd);
+}
+
+static void serves_within_a_second_after_peers_left_during_their_handshake(const char *says, size_t size)
+{
+    for (int i = 0; i < 100; i++) /* the kernel lets 128 wait */
+        leave_during_handshake(says, size);
+    nng_socket client = dial();
+    send_report(client, "life");
+    Mr__Proto__Reply *reply = receive(client, 1000);
+    assert_non_null(reply);
+    mr_reply_close(&reply);
+    nng_close(client);
+}
+
+static void peers_that_leave_at_once_do_not_end_the_service(void **state)
+{
+    (void)state;
+    serves_within_a_second_after_peers_left_during_their_handshake("", 0);
+}
+
+static void peers_that_leave_half_a_header_do_not_end_the_service(void **state)
+{
+    (void)state;
+    serves_within_a_second_after_peers_left_during_their_handshake("\0SP", 3);
+}
+
+static void peers_that_speak_something_else_do_not_end_the_service(void **state)
+{
+    (void)state;
+    serves_within_a_second_after_peers_left_during_their_handshake("GET / HTTP/1.1\r\n", 16);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, start_server, stop_server)
 
 int main(void)
@@ -241,6 +285,9 @@ int main(void)
         TEST(a_newer_watch_replaces_the_parked_one),
         TEST(a_former_incarnation_is_refused),
         TEST(hostile_messages_are_refused_and_nothing_else_happens),
+        TEST(peers_that_leave_at_once_do_not_end_the_service),
+        TEST(peers_that_leave_half_a_header_do_not_end_the_service),
+        TEST(peers_that_speak_something_else_do_not_end_the_service),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

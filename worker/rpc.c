@@ -1,5 +1,7 @@
 #include "worker/rpc.h"
 
+#include "proto/rpc_socket.h"
+
 #include <assert.h>
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
@@ -110,7 +112,7 @@ static int open_socket(nng_socket *socket)
         return failed;
     failed = nng_socket_set_ms(*socket, NNG_OPT_REQ_RESENDTIME, NNG_DURATION_INFINITE);
     if (failed == 0)
-        failed = nng_socket_set_size(*socket, NNG_OPT_RECVMAXSZ, MR_RPC_MAX_BYTES);
+        failed = mr_rpc_socket_init(*socket);
     if (failed == 0)
         failed = nng_socket_set_ms(*socket, NNG_OPT_RECONNMINT, RECONNECT_MIN_MS);
     if (failed == 0)
