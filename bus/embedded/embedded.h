@@ -1,8 +1,7 @@
 /* embedded.h - the SQLite bus: one file per tenant; private to bus/embedded.
  *
  *   {bus.dir}/{tenant}.db     the tables below, WAL, synchronous=FULL
- *   {bus.dir}/{tenant}.bell   touched after each commit; readers hold inotify on it. Its flock guards the
- * set-up.
+ *   {bus.dir}/{tenant}.bell   touched after each commit; readers hold inotify on it
  *
  *   meta       format, tenant, tenant_uid
  *   topics     a topic's logs, one per partition, have consecutive ids from first_log

@@ -1,23 +1,21 @@
 /* layout.c - makes the tenant's file, durably, and checks that it is this tenant's.
  *
- * Two processes may come at once: the first one in makes the file, under a flock on the bell file (a lock on
- * the database itself would be lost whenever SQLite closes it).
+ * The file is made under another name and then renamed, unless somebody was faster: nobody ever waits for
+ * another one to make it, who might be frozen meanwhile, and whoever finds it finds it whole.
  */
 #include "bus/embedded/embedded.h"
+#include "core/fault.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <sys/stat.h>
-#include <time.h>
 #include <unistd.h>
 
 enum { FORMAT = 1, CONTROL_CACHE_KIB = 256 };
 
-static const char file_settings[] =
-    "PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL; PRAGMA journal_mode=WAL";
+static const char file_settings[] = "PRAGMA page_size=8192; PRAGMA auto_vacuum=INCREMENTAL";
 
 static const char tables[] =
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value NOT NULL) WITHOUT ROWID;"
@@ -71,36 +69,6 @@ static mr_err ensure_folder(const char *folder, mr_error *ret_error)
     return err;
 }
 
-static mr_err lock_bell(const embedded_bus *bus, int *ret_fd, mr_error *ret_error)
-{
-    int64_t deadline = embedded_now_ms() + bus->lock_timeout_ms;
-    int fd = open(bus->bell_path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
-    if (fd < 0)
-        return mr_fail_errno(ret_error, errno, "%s: cannot be opened", bus->bell_path);
-    while (flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        struct timespec pause = {.tv_nsec = 1000000};
-        if (errno != EWOULDBLOCK || embedded_now_ms() >= deadline) {
-            close(fd);
-            return mr_fail(ret_error, MR_EUNAVAILABLE, "%s: another process has held its lock for %lld ms",
-                           bus->bell_path, (long long)bus->lock_timeout_ms);
-        }
-        nanosleep(&pause, NULL);
-    }
-    *ret_fd = fd;
-    return MR_OK;
-}
-
-/* Made here and not by SQLite for its mode. Only a file that nobody has open yet is opened and closed:
- * closing a descriptor of a database drops the locks SQLite holds on it. */
-static mr_err ensure_file(const char *path, const char *folder, mr_error *ret_error)
-{
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    if (fd < 0)
-        return errno == EEXIST ? MR_OK : mr_fail_errno(ret_error, errno, "bus file %s: cannot be made", path);
-    close(fd);
-    return sync_folder(folder, ret_error);
-}
-
 static mr_err read_meta(embedded_db *db, const char *name, char **ret_value, mr_error *ret_error)
 {
     sqlite3_stmt *select = NULL;
@@ -148,36 +116,35 @@ static mr_err check_owner(embedded_bus *bus, const char *tenant_uid, mr_error *r
     return err;
 }
 
-static mr_err insert_meta(embedded_bus *bus, const char *tenant_uid, mr_error *ret_error)
+static mr_err insert_meta(embedded_db *db, const char *tenant, const char *tenant_uid, mr_error *ret_error)
 {
-    embedded_db *db = &bus->db;
     sqlite3_stmt *insert = NULL;
     mr_err err = embedded_db_prepare(
         db, "INSERT INTO meta VALUES ('format', ?), ('tenant', ?), ('tenant_uid', ?)", &insert, ret_error);
     if (err != MR_OK)
         return err;
     (void)sqlite3_bind_int(insert, 1, FORMAT);
-    (void)sqlite3_bind_text(insert, 2, bus->tenant, -1, SQLITE_STATIC);
+    (void)sqlite3_bind_text(insert, 2, tenant, -1, SQLITE_STATIC);
     (void)sqlite3_bind_text(insert, 3, tenant_uid, -1, SQLITE_STATIC);
     err = embedded_db_run(db, insert, "cannot be written", ret_error);
     (void)sqlite3_finalize(insert);
     return err;
 }
 
-static mr_err create_tables(embedded_bus *bus, const char *tenant_uid, mr_error *ret_error)
+/* WAL comes last: until then all is in the file itself, and no log needs to be renamed with it. */
+static mr_err create_tables(embedded_db *db, const char *tenant, const char *tenant_uid, mr_error *ret_error)
 {
-    embedded_db *db = &bus->db;
     mr_err err = embedded_db_execute(db, file_settings, "cannot be set up", ret_error);
     if (err == MR_OK)
         err = embedded_db_begin(db, ret_error);
-    if (err != MR_OK)
-        return err;
-    err = embedded_db_execute(db, tables, "cannot be set up", ret_error);
     if (err == MR_OK)
-        err = insert_meta(bus, tenant_uid, ret_error);
+        err = embedded_db_execute(db, tables, "cannot be set up", ret_error);
     if (err == MR_OK)
-        return embedded_db_commit(db, ret_error);
-    embedded_db_rollback(db);
+        err = insert_meta(db, tenant, tenant_uid, ret_error);
+    if (err == MR_OK)
+        err = embedded_db_commit(db, ret_error);
+    if (err == MR_OK)
+        err = embedded_db_execute(db, "PRAGMA journal_mode=WAL", "cannot be set up", ret_error);
     return err;
 }
 
@@ -188,19 +155,6 @@ static mr_err has_tables(embedded_db *db, bool *ret_has, mr_error *ret_error)
     if (err == MR_OK)
         err = embedded_db_next(db, select, ret_has, "cannot be read", ret_error);
     (void)sqlite3_finalize(select);
-    return err;
-}
-
-static mr_err ensure_tables(embedded_bus *bus, const char *tenant_uid, mr_error *ret_error)
-{
-    bool has = false;
-    mr_err err = embedded_db_open(&bus->db, bus->path, bus->lock_timeout_ms, CONTROL_CACHE_KIB, ret_error);
-    if (err == MR_OK)
-        err = has_tables(&bus->db, &has, ret_error);
-    if (err == MR_OK && !has)
-        err = create_tables(bus, tenant_uid, ret_error);
-    if (err == MR_OK)
-        err = check_owner(bus, tenant_uid, ret_error);
     return err;
 }
 
@@ -218,16 +172,38 @@ static mr_err open_existing(embedded_bus *bus, const char *tenant_uid, mr_error 
     return err == MR_OK ? check_owner(bus, tenant_uid, ret_error) : err;
 }
 
-static mr_err make_locked(embedded_bus *bus, const char *folder, const char *tenant_uid, mr_error *ret_error)
+/* Opened here and not by SQLite for its mode. */
+static mr_err make_aside(const embedded_bus *bus, const char *path, const char *tenant_uid,
+                         mr_error *ret_error)
 {
-    int bell = -1;
-    mr_err err = lock_bell(bus, &bell, ret_error);
+    embedded_db db = {0};
+    (void)unlink(path); /* of one that was killed, and had our pid */
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return mr_fail_errno(ret_error, errno, "bus file %s: cannot be made", path);
+    close(fd);
+    mr_err err = embedded_db_open(&db, path, bus->lock_timeout_ms, CONTROL_CACHE_KIB, ret_error);
     if (err == MR_OK)
-        err = ensure_file(bus->path, folder, ret_error);
+        err = create_tables(&db, bus->tenant, tenant_uid, ret_error);
+    embedded_db_close(&db);
+    return err;
+}
+
+static mr_err make_file(const embedded_bus *bus, const char *folder, const char *tenant_uid,
+                        mr_error *ret_error)
+{
+    char *aside;
+    if (asprintf(&aside, "%s.new-%d", bus->path, (int)getpid()) < 0)
+        return mr_fail(ret_error, MR_ENOMEM, "%s: memory is short", bus->path);
+    mr_err err = make_aside(bus, aside, tenant_uid, ret_error);
+    MR_FAULT("bus_file_made");
+    if (err == MR_OK && renameat2(AT_FDCWD, aside, AT_FDCWD, bus->path, RENAME_NOREPLACE) != 0 &&
+        errno != EEXIST)
+        err = mr_fail_errno(ret_error, errno, "bus file %s: cannot be made", bus->path);
     if (err == MR_OK)
-        err = ensure_tables(bus, tenant_uid, ret_error);
-    if (bell >= 0)
-        close(bell); /* frees the lock */
+        err = sync_folder(folder, ret_error);
+    (void)unlink(aside); /* where it was not renamed */
+    free(aside);
     return err;
 }
 
@@ -242,7 +218,7 @@ mr_err embedded_layout_open(embedded_bus *bus, const char *tenant_uid, mr_error 
     if (err == MR_OK)
         err = ensure_folder(folder, ret_error);
     if (err == MR_OK)
-        err = make_locked(bus, folder, tenant_uid, ret_error);
+        err = make_file(bus, folder, tenant_uid, ret_error);
     free(folder);
-    return err;
+    return err == MR_OK ? open_existing(bus, tenant_uid, ret_error) : err;
 }
