@@ -1,5 +1,7 @@
 #include "connectors/sqlite/store.h"
 
+#include "core/fault.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -97,17 +99,22 @@ mr_err store_quote(mr_buf *sql, const char *name)
     return err == MR_OK ? mr_buf_append(sql, "\"", 1) : err;
 }
 
+static mr_err sync_folder(const char *path, mr_error *ret_error)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return mr_fail_errno(ret_error, errno, "store: open the folder %s", path);
+    int failed = fsync(fd) != 0 ? errno : 0;
+    close(fd);
+    return failed == 0 ? MR_OK : mr_fail_errno(ret_error, failed, "store: sync the folder %s", path);
+}
+
 /* Makes the folder, and its name durable. */
 static mr_err make_folder(const char *parent, const char *path, mr_error *ret_error)
 {
     if (mkdir(path, 0700) != 0 && errno != EEXIST)
         return mr_fail_errno(ret_error, errno, "store: make the folder %s", path);
-    int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return mr_fail_errno(ret_error, errno, "store: open the folder %s", parent);
-    int failed = fsync(fd) != 0 ? errno : 0;
-    close(fd);
-    return failed == 0 ? MR_OK : mr_fail_errno(ret_error, failed, "store: sync the folder %s", parent);
+    return sync_folder(parent, ret_error);
 }
 
 static mr_err make_folders(const char *dir, const char *tenant, mr_error *ret_error)
@@ -120,7 +127,49 @@ static mr_err make_folders(const char *dir, const char *tenant, mr_error *ret_er
     return err == MR_OK ? make_folder(dir, path, ret_error) : err;
 }
 
-/* The switch to WAL does not wait for a lock by itself. */
+static mr_err open_database(sqlite_store *store, const char *path, mr_error *ret_error)
+{
+    /* One thread: SQLite's own locking of the connection would only cost. */
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+    int result = sqlite3_open_v2(path, &store->db, flags, NULL);
+    return result == SQLITE_OK ? MR_OK : store_fail(store, result, "open", ret_error);
+}
+
+static mr_err make_aside(sqlite_store *store, const char *path, mr_error *ret_error)
+{
+    char sql[120];
+    (void)unlink(path); /* of one that was killed, and had our pid */
+    snprintf(sql, sizeof sql, "PRAGMA synchronous = FULL; PRAGMA page_size = %d; PRAGMA journal_mode = WAL",
+             PAGE_BYTES);
+    mr_err err = open_database(store, path, ret_error);
+    if (err == MR_OK)
+        err = store_exec(store, sql, ret_error);
+    sqlite3_close(store->db);
+    store->db = NULL;
+    return err;
+}
+
+/* An empty file in WAL mode is made under another name: the locks of its making, which no holder is recorded
+ * for, could otherwise be those of a frozen process. Somebody may be faster. */
+static mr_err ensure_file(sqlite_store *store, mr_error *ret_error)
+{
+    char *aside, folder[4096];
+    if (access(store->path, F_OK) == 0)
+        return MR_OK;
+    if (asprintf(&aside, "%s.new-%d", store->path, (int)getpid()) < 0)
+        return mr_fail(ret_error, MR_ENOMEM, "no memory for a path");
+    mr_err err = make_aside(store, aside, ret_error);
+    MR_FAULT("sqlite_file_made");
+    if (err == MR_OK && renameat2(AT_FDCWD, aside, AT_FDCWD, store->path, RENAME_NOREPLACE) != 0 &&
+        errno != EEXIST)
+        err = mr_fail_errno(ret_error, errno, "store: make the file %s", store->path);
+    (void)unlink(aside); /* where it was not renamed */
+    free(aside);
+    snprintf(folder, sizeof folder, "%s", store->path);
+    return err == MR_OK ? sync_folder(dirname(folder), ret_error) : err;
+}
+
+/* The switch to WAL, of a file that others have made, does not wait for a lock by itself. */
 static mr_err set_wal(sqlite_store *store, mr_error *ret_error)
 {
     int result;
@@ -170,10 +219,7 @@ static mr_err configure(sqlite_store *store, const store_settings *settings, mr_
 {
     char sql[300];
     sqlite3_busy_handler(store->db, wait_for_lock, store);
-    snprintf(sql, sizeof sql, "PRAGMA page_size = %d", PAGE_BYTES); /* of a new file only */
-    mr_err err = store_exec(store, sql, ret_error);
-    if (err == MR_OK)
-        err = set_wal(store, ret_error);
+    mr_err err = set_wal(store, ret_error);
     if (err == MR_OK)
         err = read_page_size(store, ret_error);
     if (err != MR_OK)
@@ -206,13 +252,11 @@ mr_err store_open(sqlite_store *store, const char *dir, const char *tenant, cons
     }
     store->lock_timeout_ms = settings->lock_timeout_ms;
     err = mr_holder_open(store->path, identity, epoch, &store->holder, ret_error);
-    if (err != MR_OK)
-        return err;
-    /* One thread: SQLite's own locking of the connection would only cost. */
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-    int result = sqlite3_open_v2(store->path, &store->db, flags, NULL);
-    return result == SQLITE_OK ? configure(store, settings, ret_error)
-                               : store_fail(store, result, "open", ret_error);
+    if (err == MR_OK)
+        err = ensure_file(store, ret_error);
+    if (err == MR_OK)
+        err = open_database(store, store->path, ret_error);
+    return err == MR_OK ? configure(store, settings, ret_error) : err;
 }
 
 void store_close(sqlite_store *store)
