@@ -41,3 +41,8 @@ void restart_recovered(restart_policy *policy)
 {
     policy->failures = 0;
 }
+
+void restart_progressed(restart_policy *policy)
+{
+    *policy = (restart_policy){0};
+}

@@ -29,4 +29,7 @@ int64_t restart_delay(restart_policy *policy, mr_err_class class, int64_t now_ms
 /* The task has worked for a while: the next failure is the first again. The budget for bugs stays used. */
 void restart_recovered(restart_policy *policy);
 
+/* The task has committed something since its last failure: that one is overcome, its bug included. */
+void restart_progressed(restart_policy *policy);
+
 #endif

@@ -72,6 +72,16 @@ static void task_that_recovered_begins_its_back_off_anew(void **state)
     assert_int_equal(restart_delay(&policy, MR_TRANSIENT, 0, 1.0), RESTART_FIRST_MS);
 }
 
+static void bugs_with_progress_between_never_use_up_the_budget(void **state)
+{
+    (void)state;
+    restart_policy policy = {0};
+    for (int i = 0; i < 10 * RESTART_BUG_BUDGET; i++) {
+        assert_int_equal(restart_delay(&policy, MR_BUG, 1000 + i, 1.0), RESTART_FIRST_MS);
+        restart_progressed(&policy);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -82,6 +92,7 @@ int main(void)
         cmocka_unit_test(bugs_long_ago_do_not_count),
         cmocka_unit_test(data_and_fencing_are_final),
         cmocka_unit_test(task_that_recovered_begins_its_back_off_anew),
+        cmocka_unit_test(bugs_with_progress_between_never_use_up_the_budget),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

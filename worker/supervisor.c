@@ -304,6 +304,30 @@ static mr_error error_of(const Mr__Proto__TaskError *said)
     return error;
 }
 
+/* A number that is another one when the task has committed something; 0: it has not said how far it is. */
+static uint64_t committed_of(const Mr__Proto__TaskStatus *status)
+{
+    uint64_t sum = 1;
+    if (status->source != NULL)
+        return sum + status->source->read + status->source->bytes + (status->source->ended ? 1 : 0);
+    if (status->sink == NULL)
+        return 0;
+    for (size_t i = 0; i < status->sink->n_partitions; i++)
+        sum += (uint64_t)status->sink->partitions[i]->offset;
+    return sum;
+}
+
+/* The first word of a process may tell what the one before it committed: that counts, too. */
+static void note_committed(supervised *task, const Mr__Proto__TaskStatus *status)
+{
+    uint64_t committed = committed_of(status);
+    if (committed == 0)
+        return;
+    if (task->committed != 0 && committed != task->committed)
+        restart_progressed(&task->policy);
+    task->committed = committed;
+}
+
 mr_err supervisor_said(supervisor *s, supervised *task, Mr__Proto__TaskStatus *status, int64_t now_ms,
                        mr_error *ret_error)
 {
@@ -322,6 +346,7 @@ mr_err supervisor_said(supervisor *s, supervised *task, Mr__Proto__TaskStatus *s
         return MR_OK;
     }
     note_change(s, task->state != status->state || status->error != NULL ? CHANGE_STATE : CHANGE_PROGRESS);
+    note_committed(task, status);
     mr_status_close(&task->last);
     task->last = status;
     if (mr_state_final(status->state)) {

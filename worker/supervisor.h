@@ -42,8 +42,9 @@ typedef struct supervised {
     uint64_t memory_bytes;
     uint64_t restarts;
     restart_policy policy;
-    void *process; /* set by `start`, cleared before supervisor_exited */
-    int pid;       /* the same */
+    uint64_t committed; /* what it last said of how far it is; see committed_of */
+    void *process;      /* set by `start`, cleared before supervisor_exited */
+    int pid;            /* the same */
 } supervised;
 
 typedef struct supervisor_ops {

@@ -4,6 +4,7 @@
 #include "core/log.h"
 
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,6 +107,24 @@ static void say(fixture *f, Mr__Proto__TaskState what, const char *class, const 
     error.text = (char *)text;
     status.stored_epoch = class != NULL && strcmp(class, "fenced") == 0 ? 9 : 0;
     status.error = class == NULL ? NULL : &error;
+    assert_int_equal(mr_status_copy(&status, &copy), MR_OK);
+    assert_int_equal(supervisor_said(f->supervisor, f->last_started, copy, f->now_ms, NULL), MR_OK);
+}
+
+static void say_delivered_up_to(fixture *f, int64_t offset)
+{
+    Mr__Proto__TaskStatus status = MR__PROTO__TASK_STATUS__INIT, *copy;
+    Mr__Proto__SinkProgress sink = MR__PROTO__SINK_PROGRESS__INIT;
+    Mr__Proto__SinkPartition partition = MR__PROTO__SINK_PARTITION__INIT;
+    Mr__Proto__SinkPartition *partitions[] = {&partition};
+    status.id = f->last_started->assignment->id;
+    status.epoch = f->last_started->assignment->epoch;
+    status.kind = f->last_started->assignment->kind;
+    status.state = STATE(RUNNING);
+    status.sink = &sink;
+    sink.partitions = partitions;
+    sink.n_partitions = 1;
+    partition.offset = offset;
     assert_int_equal(mr_status_copy(&status, &copy), MR_OK);
     assert_int_equal(supervisor_said(f->supervisor, f->last_started, copy, f->now_ms, NULL), MR_OK);
 }
@@ -472,9 +491,36 @@ static void report_too_large_for_a_message_leaves_progress_out(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 
+static void task_that_crashes_between_commits_goes_on(void **state)
+{
+    fixture *f = *state;
+    assign(f, KIND(SINK), 1, 1);
+    for (int i = 0; i < 4 * RESTART_BUG_BUDGET; i++) {
+        say_delivered_up_to(f, 10 * i);
+        exit_task(f, f->last_started, 0, SIGSEGV);
+        expect_report(f, STATE(RESTARTING), "signal 11");
+        advance(f, 2 * RESTART_FIRST_MS);
+    }
+    assert_int_equal(f->started, 1 + 4 * RESTART_BUG_BUDGET);
+}
+
+static void task_that_crashes_without_a_commit_fails_in_the_end(void **state)
+{
+    fixture *f = *state;
+    assign(f, KIND(SINK), 1, 1);
+    for (int i = 0; i <= RESTART_BUG_BUDGET; i++) {
+        say_delivered_up_to(f, 10);
+        exit_task(f, f->last_started, 0, SIGSEGV);
+        advance(f, RESTART_CAP_MS);
+    }
+    expect_report(f, STATE(FAILED), "signal 11");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(task_that_crashes_between_commits_goes_on),
+        TEST(task_that_crashes_without_a_commit_fails_in_the_end),
         TEST(assigned_task_is_started_once),
         TEST(greater_revision_is_sent_to_the_running_task),
         TEST(task_that_is_taken_away_is_told_to_stop_then_killed),
