@@ -56,7 +56,8 @@ mr_err mr_bus_open(const mr_props *config, const char *tenant, const char *tenan
 void mr_bus_close(mr_bus **bus); /* NULL-safe; after its writers and readers */
 
 /* Creates the topic, or does nothing when it exists with as many partitions; with another number:
- * MR_EREFUSED. */
+ * MR_EREFUSED. This and mr_bus_retain lock the bus for a moment: open the task's writer first, whose
+ * successor then frees the lock should we be frozen in it. */
 mr_err mr_bus_create_topic(mr_bus *bus, const char *topic, int32_t partitions, mr_error *ret_error);
 /* MR_ENOTFOUND when there is no such topic. */
 mr_err mr_bus_partitions(mr_bus *bus, const char *topic, int32_t *ret_partitions, mr_error *ret_error);

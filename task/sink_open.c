@@ -16,11 +16,11 @@ static mr_err open_bus(sink *self, int64_t *ret_stored_epoch, mr_error *ret_erro
     const mr_bus_identity *id = &work->identity;
     mr_err err = mr_bus_open(work->props, id->tenant, id->tenant_uid, &self->bus, ret_error);
     if (err == MR_OK)
+        err = mr_bus_writer_open(self->bus, id, &self->writer, ret_stored_epoch, ret_error);
+    if (err == MR_OK)
         err = mr_bus_create_topic(self->bus, work->topic, work->partitions, ret_error);
     if (err == MR_OK)
         err = mr_bus_create_topic(self->bus, work->rejected_topic, 1, ret_error);
-    if (err == MR_OK)
-        err = mr_bus_writer_open(self->bus, id, &self->writer, ret_stored_epoch, ret_error);
     return err;
 }
 

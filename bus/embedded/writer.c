@@ -140,6 +140,8 @@ static void writer_close(mr_bus_writer *base)
     if (writer->db.handle != NULL)
         embedded_db_rollback(&writer->db);
     embedded_db_close(&writer->db);
+    if (writer->bus->db.holder == writer->holder)
+        writer->bus->db.holder = NULL;
     mr_holder_close(&writer->holder);
     if (writer->bell_fd >= 0)
         close(writer->bell_fd);
@@ -211,15 +213,18 @@ static const mr_bus_writer_impl writer_impl = {
 mr_err embedded_writer_open(mr_bus *base, const mr_bus_identity *identity, mr_bus_writer **ret_writer,
                             int64_t *ret_stored_epoch, mr_error *ret_error)
 {
-    const embedded_bus *bus = (const embedded_bus *)base;
+    embedded_bus *bus = (embedded_bus *)base;
     if (strcmp(identity->tenant, bus->tenant) != 0)
         return mr_fail(ret_error, MR_EBUG, "a writer of tenant %s on the bus of tenant %s", identity->tenant,
                        bus->tenant);
     embedded_writer *writer = calloc(1, sizeof *writer);
     if (writer == NULL)
         return mr_fail(ret_error, MR_ENOMEM, "memory for a writer is short");
-    *writer = (embedded_writer){
-        .base.impl = &writer_impl, .bell_fd = -1, .task = identity->task, .epoch = identity->epoch};
+    *writer = (embedded_writer){.base.impl = &writer_impl,
+                                .bus = bus,
+                                .bell_fd = -1,
+                                .task = identity->task,
+                                .epoch = identity->epoch};
     writer->tenant = strdup(bus->tenant);
     writer->connector = strdup(identity->connector);
 
@@ -232,6 +237,7 @@ mr_err embedded_writer_open(mr_bus *base, const mr_bus_identity *identity, mr_bu
         writer_close(&writer->base);
         return err;
     }
+    bus->db.holder = writer->holder; /* topics and retention are this task's doing, too */
     *ret_writer = &writer->base;
     return MR_OK;
 }

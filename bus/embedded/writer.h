@@ -60,6 +60,7 @@ enum writer_statement {
 
 typedef struct embedded_writer {
     mr_bus_writer base;
+    embedded_bus *bus;
     embedded_db db;
     mr_holder *holder;
     int bell_fd;
