@@ -62,6 +62,17 @@ static struct {
     change *newest;
 } journal = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
+/* One descriptor for each file whose old bytes were read, never closed and not open for writing: a program
+ * among them may be started. */
+typedef struct known_file {
+    struct known_file *next;
+    dev_t device;
+    ino_t inode;
+    int fd;
+} known_file;
+
+static known_file *known_files; /* under the journal's lock */
+
 static __thread bool inside; /* our own calls are not recorded */
 
 static void *real_function(const char *name)
@@ -145,19 +156,36 @@ static void stands_in(change *c, int slot, const char *path)
     }
 }
 
+/* The descriptor of this file that stays open. */
+static int known_fd(int fd, const struct stat *status)
+{
+    char link[64];
+    pthread_mutex_lock(&journal.lock);
+    known_file *file = known_files;
+    while (file != NULL && (file->device != status->st_dev || file->inode != status->st_ino))
+        file = file->next;
+    if (file == NULL && (file = calloc(1, sizeof *file)) != NULL) {
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        *file =
+            (known_file){known_files, status->st_dev, status->st_ino, REAL(open)(link, O_RDONLY | O_CLOEXEC)};
+        known_files = file;
+    }
+    pthread_mutex_unlock(&journal.lock);
+    return file == NULL ? -1 : file->fd;
+}
+
 /* --- what is about to change --- */
 
 static void before_data_change(int fd, off_t offset, size_t size)
 {
     struct stat status;
-    char path[PATH_MAX], link[64];
+    char path[PATH_MAX];
     if (inside || fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
         return;
     inside = true;
     if (path_of_fd(fd, path)) {
         change *c = change_open(CHANGED_DATA);
-        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
-        c->fd = REAL(open)(link, O_RDWR | O_CLOEXEC);
+        c->fd = known_fd(fd, &status);
         c->device = status.st_dev;
         c->inode = status.st_ino;
         c->old_size = status.st_size;
@@ -321,15 +349,24 @@ static void put_back(const change *c)
     }
 }
 
+static void write_back(const change *c)
+{
+    char link[64];
+    snprintf(link, sizeof link, "/proc/self/fd/%d", c->fd);
+    int fd = REAL(open)(link, O_RDWR | O_CLOEXEC);
+    if (c->size > 0 && REAL(pwrite)(fd, c->bytes, c->size, c->offset) < 0)
+        perror("drop_unsynced: pwrite");
+    if (REAL(ftruncate)(fd, c->old_size) != 0)
+        perror("drop_unsynced: ftruncate");
+    close(fd);
+}
+
 static void undo(const change *c)
 {
     struct stat status;
     switch (c->kind) {
     case CHANGED_DATA:
-        if (c->size > 0 && REAL(pwrite)(c->fd, c->bytes, c->size, c->offset) < 0)
-            perror("drop_unsynced: pwrite");
-        if (REAL(ftruncate)(c->fd, c->old_size) != 0)
-            perror("drop_unsynced: ftruncate");
+        write_back(c);
         return;
     case CREATED:
         if (lstat(c->path, &status) == 0 && status.st_ino == c->inode)

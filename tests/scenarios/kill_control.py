@@ -1,14 +1,18 @@
 """Kills coordinator, worker and tasks at every fault point, each followed by nothing but waiting.
 
 One supervised cluster serves the whole matrix: all points are named in MR_FAULT_KILL, and a point whose mark
-exists in MR_FAULT_DIR is not armed. For each point its mark is removed, a file is uploaded and run, and when the
-work is done the mark must be back: the process was killed there. After each point rows and ledger are right, and
-nothing is left in in/ or runs/.
+exists in MR_FAULT_DIR is not armed. For each point its mark is removed, a file is uploaded and run (or what else
+leads there: SPECIAL), and when the work is done the mark must be back: the process was killed there. After each
+point rows and ledger are right, and nothing is left in in/ or runs/.
+
+Names of points as arguments pick those. power_cut_control.py does the same to the coordinator alone, which then loses
+what it had not synced.
 """
 import json
 import pathlib
 import re
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
@@ -17,23 +21,23 @@ import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness import checks  # noqa: E402
+from harness.by_hand import preload  # noqa: E402
 from harness.cluster import ROOT, Cluster, wait_for  # noqa: E402
 
 LONG = True
 FOLDERS = ("coordinator", "worker", "task", "bus", "connectors")
-# Reached only by what the other scenarios do (named there); never by a plain run.
+# Killed at by another scenario, which it names.
 ELSEWHERE = {
-    "cancel_renamed": "coordinator/recovery_test",
-    "retention_discarded": "coordinator/recovery_test",
-    "schedule_advanced": "coordinator/recovery_test",
-    "tenant_discarded": "coordinator/recovery_test",
+    "bus_before_retain_commit": "kill_data_path.py",
 }
 TENANT = "killed"
+TEXT = [{"name": "text", "type": "string"}]
 ROWS = 400
+FINAL = ("COMPLETED", "COMPLETED_WITH_REJECTS", "SKIPPED", "CANCELLED", "ABANDONED")
 
 
-def points():
-    for folder in FOLDERS:
+def points(folders):
+    for folder in folders:
         for path in sorted((ROOT / folder).rglob("*.c")):
             if not path.name.endswith("_test.c"):
                 for name in re.findall(r'MR_FAULT\("(\w+)"\)', path.read_text()):
@@ -41,18 +45,18 @@ def points():
                         yield name
 
 
-def tenant_folder(folder):
+def write_tenant(folder, name, fields):
     (folder / "program").mkdir(parents=True)
     (folder / "agreement.json").write_text(json.dumps({
-        "client": TENANT, "schedule": "0 0 1 1 *", "data_retention_period_days": 1, "attempts": 5,
+        "client": name, "schedule": "0 0 1 1 *", "data_retention_period_days": 1, "attempts": 5,
         "resources": {"requests": {"memory": "16Mi", "cpu": "100m"}, "limits": {"memory": "512Mi", "cpu": "500m"}}}))
     (folder / "dataset.json").write_text(json.dumps({
-        "name": "rows", "file_type": "csv", "key_space": "space", "csv.first.row.as.header": True,
+        "name": "rows", "file_type": "csv", "key_space": name.replace("-", "_"), "csv.first.row.as.header": True,
         "schema": {"type": "record", "name": "numbered", "fields": [
-            {"name": "serial", "type": "long"}, {"name": "key", "type": "int"}, {"name": "text", "type": "string"}]},
+            {"name": "serial", "type": "long"}, {"name": "key", "type": "int"}, *fields]},
         "primary_key": ["key"], "topic.partitions": 2}))
     run = folder / "program/run"
-    run.write_text('#!/bin/sh\nset -e\nfor f in "$SOURCE_PATH/$CLIENT_ID/in/"*; do cp "$f" "$SOURCE_PATH/$CLIENT_ID/out/"; done\n')
+    run.write_text('#!/bin/sh\nset -e\ncd "$SOURCE_PATH/$CLIENT_ID"\nls in | grep -q slow && sleep 1\ncp in/* out/\n')
     run.chmod(0o755)
 
 
@@ -65,68 +69,251 @@ def write_file(path, first):
         out.write(f"{first},not-a-number,x\n{first},1\n")
 
 
-def final(cluster):
-    runs = cluster.try_cli("run", "list", TENANT, "--output", "json")
-    if runs.returncode != 0:
-        return False
-    states = [run["state"] for run in json.loads(runs.stdout)]
-    assert "FAILED" not in states, runs.stdout
-    return bool(states) and all(state in ("COMPLETED", "COMPLETED_WITH_REJECTS", "SKIPPED", "CANCELLED") for state in states)
+class Matrix:
+    def __init__(self, cluster, folder, marks):
+        self.cluster, self.folder, self.marks = cluster, folder, marks
+        self.files = []
+
+    def mark(self, name):
+        return self.marks / f"{name}.killed"
+
+    def new_file(self, word=""):
+        file = self.folder / f"{len(self.files):03d}{word}.csv"
+        write_file(file, first=len(self.files) * ROWS)
+        self.files.append(file)
+        return file
+
+    def until_accepted(self, what, *words):
+        """A command is given again until it is answered: the coordinator may be killed in the middle of it."""
+
+        def accepted():
+            done = self.cluster.try_cli(*words)
+            assert done.returncode not in (2, 3, 4), done.stderr
+            return done.returncode == 0
+        wait_for(what, accepted, 30)
+
+    def show(self, *words):
+        """The answer, or None while the coordinator is away."""
+        done = self.cluster.try_cli(*words, "--output", "json")
+        return json.loads(done.stdout) if done.returncode == 0 else None
+
+    def restart_coordinator(self, *statements):
+        """Changes its database while it is down: the time that a test cannot wait for."""
+        self.cluster.coordinator.stop()
+        db = sqlite3.connect(self.cluster.data / "coordinator.db", isolation_level=None)
+        for statement in statements:
+            assert db.execute(statement).rowcount > 0, statement
+        db.close()
+        self.cluster.coordinator.start(supervise=True)
+
+    def upload(self, tenant, file):
+        """Until it is accepted; the same Idempotency-Key each time makes it one upload."""
+        request = urllib.request.Request(f"{self.cluster.url}/upload-file/{tenant}?name={file.name}", data=file.read_bytes(),
+                                         headers={"Idempotency-Key": f"upload-{file.name}", "Content-Type": "text/csv"})
+
+        def accepted():
+            try:
+                with urllib.request.urlopen(request, timeout=20) as answer:
+                    return answer.status in (200, 201)
+            except urllib.error.HTTPError as refused:
+                raise AssertionError(f"{file.name}: {refused.code} {refused.read().decode()}")
+            except OSError:
+                return False
+        wait_for(f"{file.name} is uploaded", accepted, 60)
+
+    def idle(self, tenant=TENANT):
+        runs = self.show("run", "list", tenant)
+        if not runs:
+            return False
+        assert all(run["state"] != "FAILED" for run in runs), runs
+        return all(run["state"] in FINAL for run in runs) and not self.cluster.runs_left()
+
+    def wait_idle(self, tenant=TENANT):
+        wait_for(f"all runs of {tenant} are done, in/ and runs/ are empty", lambda: self.idle(tenant), 60)
+
+    def run_file(self, tenant=TENANT, file=None):
+        self.upload(tenant, file or self.new_file())
+        self.until_accepted("run now", "run", "now", tenant)
+        self.wait_idle(tenant)
+
+    def wait_no_sink(self):
+        wait_for("the sink is stopped", lambda: all(worker["tasks"] == 0 for worker in self.show("worker", "list") or [{"tasks": 1}]), 20)
 
 
-def idle(cluster):
-    return final(cluster) and not cluster.runs_left()
+# --- what leads to a point -------------------------------------------------------------------------------------------
+
+def run_a_file(m, arm):
+    arm()
+    m.run_file()
 
 
-def main():
-    wanted = sys.argv[1:] or sorted(points())
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="millrace-kill-"))
-    marks = folder / "marks"
-    marks.mkdir()
-    for name in wanted:
-        (marks / f"{name}.killed").touch()
-    environment = {"MR_FAULT_DIR": str(marks), "MR_FAULT_KILL": ",".join(wanted)}
-    tenant_folder(folder / "tenant")
-    files, missed = [], []
-    with Cluster(workers=1, settings={"worker_grace_ms": 500}, environment=environment) as cluster:
-        cluster.start(supervise=True)
-        cluster.cli("tenant", "apply", folder / "tenant")
-        for name in wanted:
-            begun = time.monotonic()
-            file = folder / f"{len(files):03d}.csv"
-            write_file(file, first=len(files) * ROWS)
-            files.append(file)
-            (marks / f"{name}.killed").unlink()
-            upload(cluster, file)
-            wait_for(f"a run after {name}", lambda: cluster.try_cli("run", "now", TENANT).returncode == 0, 30)
-            wait_for(f"{name}: all runs are done and in/ and runs/ are empty", lambda: idle(cluster), 60)
-            hit = (marks / f"{name}.killed").exists()
-            if not hit:
-                missed.append(name)
-                (marks / f"{name}.killed").touch()
-            print(f"{name:32} {'killed' if hit else 'NOT REACHED'} {time.monotonic() - begun:6.1f} s", flush=True)
-            checks.ledger_exact(cluster, TENANT, folder / "tenant/dataset.json", files)
-        checks.rows_equal(cluster, TENANT, folder / "tenant/dataset.json", files)
-        checks.topic_exact(cluster, TENANT, folder / "tenant/dataset.json", files)
-    shutil.rmtree(folder)
+def start_a_sink(m, arm):
+    """A sink runs on for some seconds after its last row."""
+    m.wait_no_sink()
+    run_a_file(m, arm)
+
+
+def stop_a_sink(m, arm):
+    run_a_file(m, arm)
+    m.wait_no_sink()
+
+
+def run_the_first_file(m, arm):
+    """Of a tenant that has neither bus nor store."""
+    name = f"first-{len(m.files)}"
+    folder, file = m.folder / name, m.folder / f"{name}.csv"
+    write_tenant(folder, name, TEXT)
+    m.until_accepted("tenant apply", "tenant", "apply", folder)
+    write_file(file, first=0)
+    arm()
+    m.run_file(name, file)
+    checks.ledger_exact(m.cluster, name, folder / "dataset.json", [file])
+    checks.rows_equal(m.cluster, name, folder / "dataset.json", [file])
+    m.run_file()
+
+
+def apply_another_program(m, arm):
+    program = m.folder / "tenant/program/run"
+    program.write_text(program.read_text() + "# changed\n")
+    arm()
+    m.until_accepted("tenant apply", "tenant", "apply", m.folder / "tenant")
+    m.run_file()
+
+
+def cancel_before_the_source(m, arm):
+    m.upload(TENANT, m.new_file("-slow"))
+    m.until_accepted("run now", "run", "now", TENANT)
+    run = m.show("run", "list", TENANT)[0]["run_id"]
+    wait_for("the program runs", lambda: m.show("run", "show", TENANT, run)["state"] == "PROGRAM")
+    arm()
+    m.cluster.try_cli("run", "cancel", TENANT, run)
+    wait_for("the run is cancelled", lambda: (m.show("run", "show", TENANT, run) or {}).get("state") == "CANCELLED")
+    m.run_file()
+
+
+def become_due(m, arm):
+    m.upload(TENANT, m.new_file())
+    arm()
+    m.restart_coordinator(f"UPDATE tenants SET next_due_ms = 1 WHERE tenant = '{TENANT}'")
+    wait_for("a scheduled run", lambda: any(run["trigger"] == "schedule" for run in m.show("run", "list", TENANT) or []))
+    m.wait_idle()
+
+
+def grow_old(m, arm):
+    m.run_file()
+    done = m.cluster.staging / f"tenants/{TENANT}/done"
+    assert list(done.iterdir())
+    arm()
+    m.restart_coordinator(f"UPDATE runs SET finished_ms = finished_ms - 2 * 86400000 WHERE tenant = '{TENANT}' AND files > 0")
+    wait_for("what runs left in done/ is removed", lambda: not list(done.iterdir()))
+    m.run_file()
+
+
+def delete_a_tenant(m, arm):
+    write_tenant(m.folder / "brief", "brief", TEXT)
+    m.until_accepted("tenant apply", "tenant", "apply", m.folder / "brief")
+    arm()
+    m.cluster.try_cli("tenant", "delete", "brief")
+    wait_for("the tenant is gone", lambda: m.cluster.try_cli("tenant", "show", "brief").returncode == 3)
+    assert not (m.cluster.staging / "tenants/brief").exists()
+    m.run_file()
+
+
+def reject_in_the_sink(m, arm):
+    """A store cannot hold NaN where null is not allowed."""
+    folder, file = m.folder / "unfit", m.folder / "unfit.csv"
+    write_tenant(folder, "unfit", [{"name": "value", "type": "double"}])
+    m.until_accepted("tenant apply", "tenant", "apply", folder)
+    file.write_text("serial,key,value\n" + "".join(f"{n},{n},{'NaN' if n in (7, 70) else n}\n" for n in range(100)))
+    arm()
+    m.run_file("unfit", file)
+    sums = checks.ledger_sums(m.cluster, "unfit")
+    assert (sums["read"], sums["delivered"], sums["rejected_sink"], sums["in_flight"]) == (100, 98, 2, 0), sums
+    assert len(m.cluster.json("rejected", "list", "unfit")) == 2
+
+
+def abandon_in_the_source(m, arm):
+    """Somebody holds the bus for a moment, so that the run stays in SOURCE until it is abandoned."""
+    folder, small, large = m.folder / "given-up", m.folder / "small.csv", m.folder / "large.csv"
+    write_tenant(folder, "given-up", TEXT)
+    m.until_accepted("tenant apply", "tenant", "apply", folder)
+    write_file(small, first=0)
+    m.run_file("given-up", small)
+    with open(large, "w") as out:
+        out.write("serial,key,text\n" + "".join(f"{n},{n},row {n}\n" for n in range(ROWS, 300_000)))
+    m.upload("given-up", large)
+    m.until_accepted("run now", "run", "now", "given-up")
+    run = m.show("run", "list", "given-up")[0]["run_id"]
+    wait_for("rows are read", lambda: m.show("run", "show", "given-up", run)["state"] == "SOURCE")
+    bus = sqlite3.connect(m.cluster.data / "bus/given-up.db", isolation_level=None, timeout=10)
+    bus.execute("BEGIN IMMEDIATE")
+    arm()
+    m.until_accepted("run abandon", "run", "abandon", "given-up", run)
+    bus.close()
+    wait_for("the run is abandoned", lambda: m.show("run", "show", "given-up", run)["state"] == "ABANDONED")
+    m.wait_idle("given-up")
+    wait_for("its sink is past it", lambda: checks.ledger_sums(m.cluster, "given-up")["in_flight"] == 0)
+    sums, records = checks.ledger_sums(m.cluster, "given-up"), checks.topic_records(m.cluster, "given-up", "given-up.rows")
+    assert sums["produced"] == len(records) < 300_000, (sums, len(records))
+    assert sums["delivered"] + sums["abandoned"] == sums["produced"], sums
+
+
+SPECIAL = {
+    "bus_file_made": run_the_first_file,
+    "cancel_renamed": cancel_before_the_source,
+    "fence_committed": abandon_in_the_source,
+    "program_before_rename": apply_another_program,
+    "retention_discarded": grow_old,
+    "schedule_advanced": become_due,
+    "sink_dead_letters_written": reject_in_the_sink,
+    "sqlite_after_fenced": start_a_sink,
+    "sqlite_file_made": run_the_first_file,
+    "sqlite_before_fenced": start_a_sink,
+    "task_sink_opened": start_a_sink,
+    "tenant_discarded": delete_a_tenant,
+    "worker_stop_sent": stop_a_sink,
+}
+
+
+def try_point(m, name):
+    begun = time.monotonic()
+    SPECIAL.get(name, run_a_file)(m, m.mark(name).unlink)
+    hit = m.mark(name).exists()
+    m.mark(name).touch()
+    print(f"{name:32} {'killed' if hit else 'NOT REACHED'} {time.monotonic() - begun:6.1f} s", flush=True)
+    if m.files:
+        checks.ledger_exact(m.cluster, TENANT, m.folder / "tenant/dataset.json", m.files)
+    return hit
+
+
+def lose_unsynced(cluster):
+    """Its kill is a power cut: the preload takes back what no fsync has covered."""
+    cluster.coordinator.environment = dict(cluster.environment, LD_PRELOAD=preload(), MR_PRELOAD_ROOT=str(cluster.data),
+                                           ASAN_OPTIONS="verify_asan_link_order=0")
+
+
+def main(folders=FOLDERS, prepare=lambda cluster: None):
+    wanted = sys.argv[1:] or sorted(points(folders))
+    with tempfile.TemporaryDirectory(prefix="millrace-kill-") as name:
+        folder = pathlib.Path(name)
+        marks = folder / "marks"
+        marks.mkdir()
+        for point in wanted:
+            (marks / f"{point}.killed").touch()
+        write_tenant(folder / "tenant", TENANT, TEXT)
+        environment = {"MR_FAULT_DIR": str(marks), "MR_FAULT_KILL": ",".join(wanted)}
+        with Cluster(workers=1, settings={"worker_grace_ms": 500}, environment=environment) as cluster:
+            prepare(cluster)
+            cluster.start(supervise=True)
+            cluster.cli("tenant", "apply", folder / "tenant")
+            matrix = Matrix(cluster, folder, marks)
+            missed = [point for point in wanted if not try_point(matrix, point)]
+            if not matrix.files:
+                matrix.run_file()
+            checks.rows_equal(cluster, TENANT, folder / "tenant/dataset.json", matrix.files)
+            checks.topic_exact(cluster, TENANT, folder / "tenant/dataset.json", matrix.files)
     assert not missed, f"never reached: {missed}"
     print(f"{len(wanted)} points, each killed once: rows, topic and ledger are right")
-
-
-def upload(cluster, file):
-    """Until it is accepted; the same Idempotency-Key each time makes it one upload."""
-    request = urllib.request.Request(f"{cluster.url}/upload-file/{TENANT}?name={file.name}", data=file.read_bytes(),
-                                     headers={"Idempotency-Key": f"upload-{file.name}", "Content-Type": "text/csv"})
-
-    def accepted():
-        try:
-            with urllib.request.urlopen(request, timeout=20) as answer:
-                return answer.status in (200, 201)
-        except urllib.error.HTTPError as refused:
-            raise AssertionError(f"{file.name}: {refused.code} {refused.read().decode()}")
-        except OSError:
-            return False
-    wait_for(f"{file.name} is uploaded", accepted, 60)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import sys
 import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LIBRARY = pathlib.Path(os.environ.get("MR_BUILD", ROOT / "build/asan")) / "tests/libdrop_unsynced.so"
+LIBRARY = pathlib.Path(os.environ.get("MR_BUILD", ROOT / "build/asan")).resolve() / "tests/libdrop_unsynced.so"
 
 CHILD = """
 import os, signal
