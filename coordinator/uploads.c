@@ -165,6 +165,8 @@ static mr_err put_in(mr_service *service, const char *tenant, const char *incomi
         return err;
     MR_FAULT("upload_renamed");
     err = mr_staging_sync(service->staging, in, ret_error);
+    if (err == MR_OK) /* or the rename could be taken back by a power cut */
+        err = mr_staging_sync(service->staging, "incoming", ret_error);
     if (err != MR_OK)
         return err;
     return mr_apply(service, "upload", tenant, receive->key, execute_ready, receive, ret_answer, ret_error);
