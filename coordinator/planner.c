@@ -115,6 +115,9 @@ static void set_program(tenant_plan *plan, const mr_tenant_spec *spec)
     mr_config_set_json(config, "program.env", environment);
     mr_config_set_int(config, "program.deadline.seconds", agreement->program_deadline_seconds);
     mr_config_set_int(config, "program.grace.seconds", PROGRAM_GRACE_SECONDS);
+    /* The worker samples memory and says why it kills; this only stops what grows between two samples. */
+    if (agreement->limits.memory_bytes <= INT64_MAX / 2)
+        mr_config_set_int(config, "program.data.max.bytes", (int64_t)agreement->limits.memory_bytes * 2);
 }
 
 static mr_err plan_program(tenant_plan *plan, const mr_run *run, mr_error *ret_error)

@@ -88,6 +88,8 @@ const mr_option task_program_keys[] = {
     INTEGER("program.deadline.seconds", "3600", 1, 31536000, false,
             "Seconds after which the program is ended."),
     INTEGER("program.grace.seconds", "10", 0, 3600, false, "Seconds between SIGTERM and SIGKILL."),
+    INTEGER("program.data.max.bytes", "0", 0, INT64_MAX, false,
+            "Data segment of each process of the program (RLIMIT_DATA); 0: no bound."),
     TEXT("program.env", "{}", false, "More environment of the program, as a JSON object of texts."),
     TEXT("datasets", NULL, true,
          "JSON array of {\"name\", \"pattern\"}: which file belongs to which dataset."),

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -64,6 +65,9 @@ _Noreturn static void become(const program_spec *spec, pid_t parent, int output,
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) /* it died before it could be told */
         _exit(127);
+    const struct rlimit data = {(rlim_t)spec->data_max_bytes, (rlim_t)spec->data_max_bytes};
+    if (spec->data_max_bytes > 0 && setrlimit(RLIMIT_DATA, &data) != 0)
+        give_up();
     if (setsid() < 0 || chdir(spec->folder) != 0)
         give_up();
     execvpe(spec->arguments[0], spec->arguments, spec->environment);

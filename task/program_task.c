@@ -171,6 +171,7 @@ static mr_err run_program(step *self, mr_error *ret_error)
         .grace_ms = assignment_integer(self->work, "program.grace.seconds") * 1000,
         .log_fd = self->log_fd,
         .log_max_bytes = assignment_integer(self->work, "log.max.bytes"),
+        .data_max_bytes = assignment_integer(self->work, "program.data.max.bytes"),
         .stopping = stopping,
         .stopping_arg = self->task->control,
     };

@@ -73,6 +73,7 @@ static mr_err run_shell(fixture *f, const char *script, int64_t deadline_ms, pro
                          .grace_ms = 100,
                          .log_fd = f->log,
                          .log_max_bytes = 100,
+                         .data_max_bytes = 64 << 20,
                          .stopping = never};
     assert_int_equal(process_tree_adopt(NULL), MR_OK);
     return program_run(&spec, result, error);
@@ -104,6 +105,16 @@ static void test_exit_code_and_last_output_are_told(void **state)
                      MR_OK);
     assert_int_equal(result.exit_code, 3);
     assert_string_equal(result.tail, "first it broke");
+}
+
+static void test_a_program_that_grows_at_once_is_stopped(void **state)
+{
+    program_result result;
+    mr_error error;
+    assert_int_equal(run_shell(*state, "exec python3 -c 'len(bytearray(1 << 30))'", 20000, &result, &error),
+                     MR_OK);
+    assert_int_equal(result.exit_code, 1);
+    assert_non_null(strstr(result.tail, "MemoryError"));
 }
 
 static void test_output_is_cut_with_a_note(void **state)
@@ -311,6 +322,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_program_gets_copies_of_its_own, setup, teardown),
         cmocka_unit_test_setup_teardown(test_exit_code_and_last_output_are_told, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_program_that_grows_at_once_is_stopped, setup, teardown),
         cmocka_unit_test_setup_teardown(test_output_is_cut_with_a_note, setup, teardown),
         cmocka_unit_test_setup_teardown(test_detached_processes_end_with_the_program, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_deadline_ends_a_program_that_ignores_it, setup, teardown),

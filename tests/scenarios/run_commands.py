@@ -131,6 +131,20 @@ def check_program(cluster, folder):
     assert "did in/names.csv" in cluster.cli("run", "logs", "prepared", "manual-1")
 
 
+def check_memory_limit(cluster, folder):
+    """A program above its limit is ended, and the run says so; the next one within it is not."""
+    own = folder / "prepared"
+    run = {"client": "prepared", "schedule": "0 0 1 1 *", "attempts": 1,
+           "resources": {"requests": {"memory": "16Mi", "cpu": "100m"}, "limits": {"memory": "64Mi", "cpu": "500m"}},
+           "program": {"command": ["python3", "-c", "import time; held = bytearray(100 << 20); time.sleep(30)"]}}
+    (own / "agreement.json").write_text(json.dumps(run))
+    cluster.cli("tenant", "apply", own)
+    cluster.cli("upload", "prepared", folder / "names.csv")
+    done = cluster.try_cli("run", "now", "prepared", "--wait")
+    failed = cluster.json("run", "list", "prepared")[0]
+    assert done.returncode == 1 and "memory limit 64 MiB exceeded" in failed["reason"], failed
+
+
 def check_delete(cluster, folder):
     cluster.cli("upload", TENANT, write_rows(folder / "orders-6.csv", range(6000, 6005)))
     refused = cluster.try_cli("tenant", "delete", TENANT)
@@ -147,7 +161,7 @@ def main():
         cluster.start()
         cluster.cli("tenant", "apply", folder / "tenant")
         for check in (check_datasets, check_too_many_rejects, check_cancel, check_abandon, check_program,
-                      check_delete):
+                      check_memory_limit, check_delete):
             check(cluster, folder)
             print(check.__name__, "ok", flush=True)
 
