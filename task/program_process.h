@@ -13,7 +13,7 @@ typedef struct program_spec {
     int64_t grace_ms;         /* between SIGTERM and SIGKILL */
     int log_fd;               /* its output is appended here */
     int64_t log_max_bytes;
-    int64_t data_max_bytes; /* RLIMIT_DATA of each of its processes; 0: none */
+    int64_t data_max_bytes;      /* RLIMIT_DATA of each of its processes; 0: none */
     bool (*stopping)(void *arg); /* asked often: whether to end it before its time */
     void *stopping_arg;
 } program_spec;

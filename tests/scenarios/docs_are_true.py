@@ -7,7 +7,7 @@ import subprocess
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("MR_BUILD", ROOT / "build/asan"))
 FOLDERS = {"millrace-coordinator": "coordinator", "millrace-worker": "worker", "millrace-task": "task", "millrace": "cli"}
-SHOWN = re.compile(r"```console\n\$ (\S+) (.*--help)\n(.*?)```", re.S)
+SHOWN = re.compile(r"```console\n\$ (\S+) ([^\n]*--help)\n(.*?)```", re.S)
 LINK = re.compile(r"\]\((?!http|#)([^)#]+)")
 
 
