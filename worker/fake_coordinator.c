@@ -173,6 +173,24 @@ fake_coordinator *fake_open(const char *url)
     return f;
 }
 
+static void *close_socket(void *arg)
+{
+    const nng_socket socket = {.id = (uint32_t)(uintptr_t)arg};
+    nng_close(socket);
+    return NULL;
+}
+
+/* nng_close may wait for ever for a connection that ends meanwhile: what matters, the end of listening, is
+ * done by then. */
+static void close_patiently(nng_socket socket)
+{
+    pthread_t thread;
+    struct timespec until = after_ms(1000);
+    if (pthread_create(&thread, NULL, close_socket, (void *)(uintptr_t)socket.id) == 0 &&
+        pthread_timedjoin_np(thread, NULL, &until) != 0)
+        pthread_detach(thread);
+}
+
 void fake_close(fake_coordinator **handle)
 {
     fake_coordinator *f = *handle;
@@ -186,7 +204,7 @@ void fake_close(fake_coordinator **handle)
         pthread_join(f->servers[i].thread, NULL);
     for (int i = 0; i < THREADS; i++)
         nng_aio_free(f->servers[i].aio);
-    nng_close(f->socket);
+    close_patiently(f->socket);
     for (size_t i = 0; i < f->task_count; i++)
         mr_assignment_close(&f->tasks[i]);
     mr_request_close(&f->latest);
