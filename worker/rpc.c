@@ -145,6 +145,7 @@ void rpc_close(rpc **rpc_handle)
         nng_aio_stop(r->exchanges[i].aio); /* waits for the callback */
     for (int i = 0; i < RPC_CHANNELS && r->exchanges[i].aio != NULL; i++) {
         nng_aio_free(r->exchanges[i].aio);
+        nng_ctx_close(r->exchanges[i].ctx); /* with the request that it keeps for sending again */
         nng_msg_free(r->exchanges[i].message);
     }
     uv_close((uv_handle_t *)&r->wake, on_closed);
