@@ -49,8 +49,7 @@ static int64_t wall_ms(void)
     return now.tv_sec * 1000 + now.tv_usec / 1000;
 }
 
-/* --- peers
- * ------------------------------------------------------------------------------------------------------- */
+/* --- peers --- */
 
 static void on_peer_closed(uv_handle_t *handle)
 {
@@ -101,8 +100,7 @@ static rpc_peer *find_peer(mr_rpc *rpc, const char *incarnation, bool watch, uin
     return found;
 }
 
-/* --- a worker's process, when it is on this machine
- * ---------------------------------------------------------------- */
+/* --- a worker's process, when it is on this machine --- */
 
 static void on_exit_seen(uv_poll_t *handle, int status, int events)
 {
@@ -133,8 +131,7 @@ static void watch_process(mr_rpc *rpc, rpc_peer *peer)
     uv_poll_start(&peer->exit, UV_READABLE, on_exit_seen);
 }
 
-/* --- answers
- * ----------------------------------------------------------------------------------------------------- */
+/* --- answers --- */
 
 static void refuse(mr_rpc *rpc, const void *header, size_t header_size, const char *why)
 {
@@ -247,8 +244,7 @@ static void on_ready(uv_async_t *async)
     }
 }
 
-/* --- parked watches
- * ---------------------------------------------------------------------------------------------- */
+/* --- parked watches --- */
 
 static void answer_watch(mr_rpc *rpc, rpc_peer *peer, bool known)
 {
@@ -282,8 +278,7 @@ int64_t mr_rpc_answer(mr_rpc *rpc, int64_t now_ms)
     return wake_ms;
 }
 
-/* --- open, close
- * ------------------------------------------------------------------------------------------------- */
+/* --- open, close --- */
 
 static void read_boot_id(mr_rpc *rpc)
 {

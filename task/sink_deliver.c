@@ -8,8 +8,7 @@
 
 enum { RETRY_FLUSH_MS = 200 };
 
-/* --- fetch
- * -------------------------------------------------------------------------------------------------------- */
+/* --- fetch --- */
 
 /* The run that a record opens; a sink counts by that, whatever it was told. */
 static mr_err follow_run(sink_partition *partition, const mr_record *record, mr_error *ret_error)
@@ -101,8 +100,7 @@ mr_err sink_fetch(sink *self, int timeout_ms, mr_error *ret_error)
     return take(self, batch, records, count, ret_error);
 }
 
-/* --- deliver
- * ------------------------------------------------------------------------------------------------------ */
+/* --- deliver --- */
 
 mr_err sink_failure(sink *self, mr_error *ret_error)
 {

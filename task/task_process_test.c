@@ -113,8 +113,7 @@ static void start(fixture *f)
     f->fd = pair[0];
 }
 
-/* --- assignments
- * -------------------------------------------------------------------------------------------------- */
+/* --- assignments --- */
 
 typedef struct work_order {
     Mr__Proto__Assignment message;
@@ -197,8 +196,7 @@ static void send_packet(fixture *f, Mr__Proto__Assignment *assignment, bool stop
     mr_buf_fini(&bytes);
 }
 
-/* --- statuses
- * ----------------------------------------------------------------------------------------------------- */
+/* --- statuses --- */
 
 /* The next status; false at the end of the socket. */
 static bool next_status(fixture *f, int64_t until_ms)
@@ -276,8 +274,7 @@ static void run_source(fixture *f, int64_t epoch)
     assert_int_equal(exit_code(f), 0);
 }
 
-/* --- tests
- * -------------------------------------------------------------------------------------------------------- */
+/* --- tests --- */
 
 static void assert_source_counts(const Mr__Proto__SourceProgress *source)
 {
