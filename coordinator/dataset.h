@@ -1,6 +1,6 @@
 /* dataset.h - a tenant's data file configuration: typed, checked, with the text as submitted.
  *
- * Immutable after parse; all it points to lives until close. Thread: any. docs/tenant.md has every field.
+ * Immutable after parse; all it points to lives until close. Thread: any. docs/agreement.md has every field.
  */
 #ifndef MR_COORDINATOR_DATASET_H
 #define MR_COORDINATOR_DATASET_H

@@ -52,7 +52,7 @@ static json_t *only(json_t *files, const char *const *names)
     return list;
 }
 
-/* The seed's GET /tenant/{tenant_id}: what lies in the tenant's staging folder and waits for a run. */
+/* GET /tenant/{tenant_id}: what lies in the tenant's input folder and waits for a run. */
 void mr_handle_waiting_files(mr_request *request)
 {
     static const char *const names[] = {"name", "dataset", "size_bytes", "uploaded_at", NULL};

@@ -51,7 +51,7 @@ static void refuse_size(mr_request *request, const char *dataset, int64_t limit)
 
 static void answer_upload(mr_request *request, json_t *answer)
 {
-    /* The seed of the API says "file" and "upload" where lists of files say "name" and "upload_id". */
+    /* An upload answers "file" and "upload" where lists of files say "name" and "upload_id". */
     json_t *body = json_object();
     json_object_set(body, "tenant", json_object_get(answer, "tenant"));
     json_object_set(body, "file", json_object_get(answer, "name"));

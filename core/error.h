@@ -26,7 +26,7 @@ typedef enum mr_err {
     MR_EBUG,         /* our own invariant does not hold */
 } mr_err;
 
-/* What the one who handles the error does about it (design R9). */
+/* What the one who handles the error does about it (R9). */
 typedef enum mr_err_class {
     MR_TRANSIENT, /* retry for ever, growing back-off */
     MR_CONFIG,    /* retry slowly, at once when a configuration changes */

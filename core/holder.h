@@ -1,4 +1,4 @@
-/* holder.h - who holds a file's write lock, so that a frozen predecessor can be removed (design 4, R2).
+/* holder.h - who holds a file's write lock, so that a frozen predecessor can be removed (R2).
  *
  * A process stopped (SIGSTOP) inside a SQLite write transaction blocks every other writer until it is gone.
  * Beside the database FILE lies FILE.holder; who has begun a write transaction says so in it, and clears it
