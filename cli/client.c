@@ -173,6 +173,9 @@ static void set_up(client *self, const http_request *request, const char *url, s
     curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, self->curl_problem);
     curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, 5000L);
+    /* A large file is sent once the coordinator has said that it takes it: else its refusal might not be
+     * read. */
+    curl_easy_setopt(curl, CURLOPT_EXPECT_100_TIMEOUT_MS, 10000L);
     curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
     curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* a coordinator is near: no proxy of the environment */
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);

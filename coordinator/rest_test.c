@@ -154,6 +154,7 @@ typedef struct sent {
     const char *data;   /* body, or NULL */
     size_t size;        /* 0: strlen */
     bool chunked;
+    bool asks_first; /* Expect: 100-continue */
 } sent;
 
 typedef struct part {
@@ -166,7 +167,8 @@ static long perform(CURL *curl, const sent *request)
     char url[400];
     long status = 0;
     snprintf(url, sizeof url, "http://127.0.0.1:%d%s", mr_rest_port(server.rest), request->path);
-    struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+    struct curl_slist *headers =
+        curl_slist_append(NULL, request->asks_first ? "Expect: 100-continue" : "Expect:");
     if (request->header != NULL)
         headers = curl_slist_append(headers, request->header);
     if (request->chunked)
@@ -179,6 +181,7 @@ static long perform(CURL *curl, const sent *request)
     curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, on_body);
     curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, on_header);
     curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, 20000L);
+    curl_easy_setopt(curl, CURLOPT_EXPECT_100_TIMEOUT_MS, 20000L);
     curl_easy_setopt(curl, CURLOPT_PROXY, "");
     if (curl_easy_perform(curl) == CURLE_OK)
         curl_easy_getinfo(curl, CURLINFO_RESPONSE_CODE, &status);
@@ -375,7 +378,9 @@ static void a_length_beyond_every_limit_is_413_at_once(void **state)
     (void)state;
     const size_t size = 1500 * 1024;
     char *data = calloc(1, size);
-    assert_int_equal(POST("/upload-file/client_a?name=big.csv", .data = data, .size = size), 413);
+    /* Who sends the body without asking may find the connection reset before it reads the answer. */
+    assert_int_equal(
+        POST("/upload-file/client_a?name=big.csv", .data = data, .size = size, .asks_first = true), 413);
     assert_int_equal(fake.begun, 0);
     free(data);
 }
