@@ -48,6 +48,7 @@ mkdir -p "$logs"
 deploy/install-deps.sh --tests
 
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
+export LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0
 export TSAN_OPTIONS=halt_on_error=1
 export MR_BUILD=$PWD/build/asan
 

@@ -95,7 +95,8 @@ class Process:
 class Cluster:
     def __init__(self, workers=1, settings=None, environment=None):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="millrace-"))
-        self.environment = dict(os.environ, **(environment or {}))
+        suppressions = f"suppressions={ROOT / 'tests/lsan.supp'}:print_suppressions=0"
+        self.environment = dict(os.environ, LSAN_OPTIONS=suppressions, **(environment or {}))
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.data, self.staging = self.folder / "data", self.folder / "data/staging"
