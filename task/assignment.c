@@ -279,3 +279,17 @@ mr_env assignment_env(const assignment *self, size_t memory_budget_bytes)
         .memory_budget_bytes = memory_budget_bytes,
     };
 }
+
+mr_err assignment_open_bus(const assignment *work, mr_bus **bus, mr_bus_writer **writer,
+                           int64_t *ret_stored_epoch, mr_error *ret_error)
+{
+    const mr_bus_identity *id = &work->identity;
+    mr_err err = mr_bus_open(work->props, id->tenant, id->tenant_uid, bus, ret_error);
+    if (err == MR_OK)
+        err = mr_bus_writer_open(*bus, id, writer, ret_stored_epoch, ret_error);
+    if (err == MR_OK)
+        err = mr_bus_create_topic(*bus, work->topic, work->partitions, ret_error);
+    if (err == MR_OK)
+        err = mr_bus_create_topic(*bus, work->rejected_topic, 1, ret_error);
+    return err;
+}

@@ -41,6 +41,11 @@ bool assignment_boolean(const assignment *assignment, const char *name);
 /* The properties of an assignment that came from a worker: its config, and what its own fields say. */
 mr_err assignment_props(const Mr__Proto__Assignment *message, mr_props **ret_props, mr_error *ret_error);
 
+/* The bus, the writer, which fences, and only then the topics: while they are made the writer is named as the
+ * holder of the lock. What was opened is set also on an error, and is the caller's to close. */
+mr_err assignment_open_bus(const assignment *work, mr_bus **bus, mr_bus_writer **writer,
+                           int64_t *ret_stored_epoch, mr_error *ret_error);
+
 /* What a connector is told; borrowed from the assignment. */
 mr_env assignment_env(const assignment *assignment, size_t memory_budget_bytes);
 

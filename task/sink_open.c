@@ -10,20 +10,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-static mr_err open_bus(sink *self, int64_t *ret_stored_epoch, mr_error *ret_error)
-{
-    const assignment *work = self->work;
-    const mr_bus_identity *id = &work->identity;
-    mr_err err = mr_bus_open(work->props, id->tenant, id->tenant_uid, &self->bus, ret_error);
-    if (err == MR_OK)
-        err = mr_bus_writer_open(self->bus, id, &self->writer, ret_stored_epoch, ret_error);
-    if (err == MR_OK)
-        err = mr_bus_create_topic(self->bus, work->topic, work->partitions, ret_error);
-    if (err == MR_OK)
-        err = mr_bus_create_topic(self->bus, work->rejected_topic, 1, ret_error);
-    return err;
-}
-
 static mr_err open_memory(sink *self, mr_error *ret_error)
 {
     (void)mr_schema_fields(self->work->schema, &self->field_count);
@@ -194,7 +180,7 @@ mr_err sink_open(sink *self, int64_t *ret_stored_epoch, mr_error *ret_error)
     status_step(self->task->status, "open");
     mr_err err = open_memory(self, ret_error);
     if (err == MR_OK)
-        err = open_bus(self, ret_stored_epoch, ret_error);
+        err = assignment_open_bus(self->work, &self->bus, &self->writer, ret_stored_epoch, ret_error);
     if (err == MR_OK)
         err = register_sink(self, ret_error);
     if (err == MR_OK)

@@ -31,20 +31,6 @@ static mr_err open_encoders(source *self, mr_error *ret_error)
                                 &self->key_encoder, ret_error);
 }
 
-static mr_err open_bus(source *self, int64_t *ret_stored_epoch, mr_error *ret_error)
-{
-    const assignment *work = self->work;
-    const mr_bus_identity *id = &work->identity;
-    mr_err err = mr_bus_open(work->props, id->tenant, id->tenant_uid, &self->bus, ret_error);
-    if (err == MR_OK)
-        err = mr_bus_writer_open(self->bus, id, &self->writer, ret_stored_epoch, ret_error);
-    if (err == MR_OK)
-        err = mr_bus_create_topic(self->bus, work->topic, work->partitions, ret_error);
-    if (err == MR_OK)
-        err = mr_bus_create_topic(self->bus, work->rejected_topic, 1, ret_error);
-    return err;
-}
-
 typedef struct position_search {
     source *source;
     mr_err err;
@@ -121,7 +107,7 @@ mr_err source_open(source *self, int64_t *ret_stored_epoch, mr_error *ret_error)
     if (err == MR_OK)
         err = open_encoders(self, ret_error);
     if (err == MR_OK)
-        err = open_bus(self, ret_stored_epoch, ret_error);
+        err = assignment_open_bus(self->work, &self->bus, &self->writer, ret_stored_epoch, ret_error);
     if (err == MR_OK)
         err = load_position(self, ret_error);
     if (err == MR_OK && !self->position.ended)
