@@ -1,10 +1,11 @@
-/* rest_routes.c - all operations; docs/rest.md has an example of each. */
+/* rest_routes.c - all operations; openapi.json describes each, docs/rest.md has an example of each. */
 #include "coordinator/rest_handlers.h"
 
 #define QUERY(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 const mr_route mr_routes[] = {
     {"GET", "/", NULL, NULL, mr_handle_root, "name and version"},
+    {"GET", "/openapi.json", NULL, NULL, mr_handle_openapi, "this API in OpenAPI 3.1"},
     {"GET", "/status", NULL, NULL, mr_handle_status, "is it healthy; what is not, and since when"},
 
     {"GET", "/tenants", NULL, NULL, mr_handle_list_tenants, "all tenants"},
