@@ -1,14 +1,16 @@
-/* cron.h - when a schedule is due: five cron fields, in UTC. Pure: no clock, no memory, no locks; thread:
- * any.
+/* cron.h - when a schedule is due: five cron fields. Pure: no clock, no memory, no locks; thread: any.
  *
- * Source of the form: crontab(5) of vixie cron, as Kubernetes CronJob users know it:
+ * Source of the form: what Kubernetes CronJob takes (the standard parser of robfig/cron v3):
  *
- *     minute 0-59 | hour 0-23 | day of month 1-31 | month 1-12 | day of week 0-7 (Sunday is 0 and 7)
+ *     minute 0-59 | hour 0-23 | day of month 1-31 | month 1-12 or JAN-DEC | day of week 0-7 or SUN-SAT
  *
- * A field is a list (a,b) of `*`, a number, a range a-b, each of them with a step (`*` or a-b or a, then /n;
+ * (Sunday is 0 and 7), or a macro: @hourly, @daily, @midnight, @weekly, @monthly, @yearly, @annually. A field
+ * is a list (a,b) of `*` or `?`, a value, a range a-b, each of them with a step (`*` or a-b or a, then /n;
  * a/n runs from a to the field's end). A time matches when minute, hour and month match and the day does.
- * Where both day fields are restricted, one of them is enough; a day field that begins with `*` counts as not
- * restricted, then both must match.
+ * Where both day fields are restricted, one of them is enough, else both must match; a day field is not
+ * restricted when an item of it is `*` or `?` without a step above 1.
+ *
+ * Not taken: @every, @reboot, seconds, years, L, W, #, and TZ= before the fields.
  */
 #ifndef MR_COORDINATOR_CRON_H
 #define MR_COORDINATOR_CRON_H
@@ -26,6 +28,7 @@ typedef struct mr_cron {
     uint32_t months;
     uint32_t weekdays; /* 0-6, 0 is Sunday */
     bool either_day;   /* both day fields are restricted: one of them is enough */
+    bool wildcard;     /* minute or hour begins with `*` or `?` */
 } mr_cron;
 
 /* MR_EINVALID names field, column (from 1) and the text, and what would be right. */
