@@ -86,6 +86,8 @@ int rejected_show(const cli_call *call)
                                    {"file", "file"},
                                    {"line", "line"},
                                    {"bytes", "bytes"},
+                                   {"length", "length"},
+                                   {"sha256", "sha256"},
                                    {"connector", "connector"},
                                    {"row", "raw"},
                                    {"row (base64)", "raw_base64"}};

@@ -15,6 +15,8 @@ typedef struct mr_source_record {
     const mr_value *values; /* one per field of env->schema; NULL: rejected */
     const char *reason;     /* of a rejected row, for people: names the column */
     mr_slice raw;           /* of a rejected row: its bytes as read, at most 64 KiB */
+    int64_t raw_length;     /* of a longer one: how long it is; else 0 */
+    const char *raw_sha256; /* and the SHA-256 of all of it, in hex; else NULL */
     const char *file;       /* where it stood, or NULL */
     int64_t line;           /* from 1; 0: no lines */
     int64_t byte_first, byte_end;

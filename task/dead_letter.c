@@ -7,7 +7,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 
-enum { HEADERS = 10, NUMBER_BYTES = 48 };
+enum { HEADERS = 12, NUMBER_BYTES = 48 };
 
 typedef struct header_list {
     mr_header items[HEADERS];
@@ -41,6 +41,10 @@ static void add_origin(header_list *list, const dead_letter *letter)
         add_text(list, "millrace.file", mr_slice_of(letter->file));
         add_number(list, "millrace.line", "%" PRId64, letter->line);
         add_number(list, "millrace.bytes", "%" PRId64 "-%" PRId64, letter->byte_first, letter->byte_end);
+        if (letter->sha256 != NULL) {
+            add_number(list, "millrace.length", "%" PRId64, letter->length);
+            add_text(list, "millrace.sha256", mr_slice_of(letter->sha256));
+        }
     }
 }
 

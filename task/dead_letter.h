@@ -18,7 +18,9 @@ typedef struct dead_letter {
     const char *run_uid;
     const char *file; /* of a source; NULL: none */
     int64_t line, byte_first, byte_end;
-    const char *topic; /* of a sink's record; NULL: of a source */
+    int64_t length;     /* of a row that is cut in `value`; else 0 */
+    const char *sha256; /* of all of it */
+    const char *topic;  /* of a sink's record; NULL: of a source */
     int32_t partition;
     int64_t offset;
     mr_slice key, value;

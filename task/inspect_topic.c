@@ -170,6 +170,8 @@ static void put_letter(json_t *object, const mr_record *record)
     put_header(object, "file", record, "millrace.file");
     put_number(object, "line", record, "millrace.line");
     put_header(object, "bytes", record, "millrace.bytes");
+    put_number(object, "length", record, "millrace.length");
+    put_header(object, "sha256", record, "millrace.sha256");
     put_header(object, "stage", record, "__connect.errors.stage");
     put_header(object, "reason", record, "__connect.errors.exception.message");
     put_header(object, "connector", record, "__connect.errors.connector.name");

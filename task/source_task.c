@@ -58,6 +58,8 @@ static mr_err send_rejected(source *self, const mr_source_record *row, mr_error 
         .line = row->line,
         .byte_first = row->byte_first,
         .byte_end = row->byte_end,
+        .length = row->raw_length,
+        .sha256 = row->raw_sha256,
         .value = row->raw.data == NULL ? MR_SLICE_LITERAL("") : row->raw,
     };
     self->position.rejected++;

@@ -4,6 +4,7 @@
 #include "connectors/files/files_source.h"
 
 #include "connectors/files/columns.h"
+#include "connectors/files/cut_row.h"
 #include "connectors/files/manifest.h"
 #include "connectors/files/open_below.h"
 #include "connectors/files/position.h"
@@ -184,8 +185,23 @@ static mr_err check_unchanged(files_source *source, mr_error *ret_error)
     return MR_OK;
 }
 
-static mr_err reject_row(mr_source_record *record, const mr_csv_row *row, const char *reason, mr_arena *arena,
-                         mr_error *ret_error)
+/* A row that is cut is still known by its length and hash. */
+static mr_err measure(const files_source *source, mr_source_record *record, mr_arena *arena,
+                      mr_error *ret_error)
+{
+    char sha256[MR_SHA256_HEX_SIZE];
+    int64_t length;
+    mr_err err =
+        cut_row_measure(source->fd, record->byte_first, record->byte_end, &length, sha256, ret_error);
+    if (err != MR_OK || length <= MAX_RAW_BYTES)
+        return err;
+    record->raw_length = length;
+    record->raw_sha256 = mr_arena_copy(arena, mr_slice_of(sha256)).data;
+    return record->raw_sha256 != NULL ? MR_OK : mr_fail(ret_error, MR_ENOMEM, "no memory for a rejected row");
+}
+
+static mr_err reject_row(const files_source *source, mr_source_record *record, const mr_csv_row *row,
+                         const char *reason, mr_arena *arena, mr_error *ret_error)
 {
     mr_slice raw = {row->raw.data, row->raw.size < MAX_RAW_BYTES ? row->raw.size : MAX_RAW_BYTES};
     record->values = NULL;
@@ -193,7 +209,8 @@ static mr_err reject_row(mr_source_record *record, const mr_csv_row *row, const 
     record->raw = mr_arena_copy(arena, raw);
     if (record->reason == NULL || record->raw.data == NULL)
         return mr_fail(ret_error, MR_ENOMEM, "no memory for a rejected row");
-    return MR_OK;
+    return record->byte_end - record->byte_first > MAX_RAW_BYTES ? measure(source, record, arena, ret_error)
+                                                                 : MR_OK;
 }
 
 static mr_err add_row(files_source *source, const mr_csv_row *row, mr_source_batch *batch,
@@ -207,11 +224,11 @@ static mr_err add_row(files_source *source, const mr_csv_row *row, mr_source_bat
                                  .byte_end = row->byte_end};
     mr_err err = MR_OK;
     if (row->problem != NULL) {
-        err = reject_row(record, row, row->problem, batch->arena, ret_error);
+        err = reject_row(source, record, row, row->problem, batch->arena, ret_error);
     } else if (columns_convert(source->columns, row, batch->arena, &record->values, &why) != MR_OK) {
         if (why.code == MR_ENOMEM)
             return mr_fail(ret_error, MR_ENOMEM, "%s", why.text);
-        err = reject_row(record, row, why.text, batch->arena, ret_error);
+        err = reject_row(source, record, row, why.text, batch->arena, ret_error);
     }
     if (err != MR_OK)
         return err;

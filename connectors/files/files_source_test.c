@@ -392,6 +392,66 @@ static void a_column_that_stands_twice_rejects_the_file(void **state)
     assert_non_null(strstr(f->batch.rejected_file_reason, "2 times"));
 }
 
+/* SHA-256 by libcrypto alone. */
+static void expect_sha256(const char *found, const char *data, size_t size)
+{
+    unsigned char digest[32];
+    char hex[65];
+    assert_int_equal(EVP_Digest(data, size, digest, NULL, EVP_sha256(), NULL), 1);
+    for (size_t i = 0; i < 32; i++)
+        snprintf(hex + 2 * i, 3, "%02x", digest[i]);
+    assert_non_null(found);
+    assert_string_equal(found, hex);
+}
+
+/* Rows of `size` bytes that are rejected, the first by its bound, the second by its cells, with `line_end`.
+ */
+static void rows_are_cut(fixture *f, size_t size, const char *line_end)
+{
+    mr_buf text = {0};
+    size_t first = strlen("id,name\n");
+    assert_int_equal(mr_buf_printf(&text, "id,name\n"), MR_OK);
+    char *row = malloc(size);
+    assert_non_null(row);
+    memset(row, 'x', size);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(mr_buf_append(&text, row, size), MR_OK);
+        assert_int_equal(mr_buf_printf(&text, "%s", i == 0 ? line_end : ""), MR_OK);
+    }
+    f->entries.size = 0;
+    write_text(f, "a.csv", text.data, text.size);
+    list_file(f, "d", "a.csv", text.size);
+    assert_int_equal(open_new(f), MR_OK);
+    for (int i = 0; i < 2; i++) {
+        if (i == 0 || f->batch.count == 1)
+            assert_int_equal(poll_once(f), MR_OK);
+        const mr_source_record *record = &f->batch.records[f->batch.count == 1 ? 0 : i];
+        assert_null(record->values);
+        bool cut = size > 64 * 1024;
+        assert_int_equal(record->raw.size, cut ? 64 * 1024 : size);
+        assert_memory_equal(record->raw.data, row, record->raw.size);
+        assert_int_equal(record->raw_length, cut ? size : 0);
+        if (cut)
+            expect_sha256(record->raw_sha256, row, size);
+        else
+            assert_null(record->raw_sha256);
+        assert_int_equal(record->byte_first, first + (size_t)i * (size + strlen(line_end)));
+        assert_int_equal(record->line, 2 + i);
+    }
+    free(row);
+    mr_buf_fini(&text);
+}
+
+static void a_row_that_is_cut_keeps_its_length_and_hash(void **state)
+{
+    static const size_t sizes[] = {65535, 65536, 65537, 262144, 1048576, 1048577, 5000000};
+    fixture *f = *state;
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
+        rows_are_cut(f, sizes[i], "\n");
+        rows_are_cut(f, sizes[i], "\r\n");
+    }
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -412,6 +472,7 @@ int main(void)
         TEST(links_fifos_and_ways_out_are_not_followed),
         TEST(a_file_that_grows_while_it_is_read_is_noticed),
         TEST(a_column_that_stands_twice_rejects_the_file),
+        TEST(a_row_that_is_cut_keeps_its_length_and_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
