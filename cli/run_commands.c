@@ -49,7 +49,8 @@ int run_show(const cli_call *call)
                                       {"FILTERED", "filtered"},
                                       {"REJECTED", "rejected_source"},
                                       {"PRODUCED", "produced"},
-                                      {"REJECTED FILES", "rejected_files"}};
+                                      {"REJECTED FILES", "rejected_files"},
+                                      {"REASON", "reason"}};
     static const column tasks[] = {{"CONNECTOR", "connector"}, {"KIND", "kind"},     {"STATE", "state"},
                                    {"STEP", "step"},           {"WORKER", "worker"}, {"EPOCH", "epoch"},
                                    {"ERROR", "error"}};

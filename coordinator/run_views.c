@@ -80,17 +80,18 @@ static json_t *datasets_view(mr_service *service, const mr_run *run)
     json_t *view = json_array();
     mr_query *query =
         mr_db_select(service->db,
-                     "SELECT dataset, state, read, filtered, rejected, produced, rejected_files FROM"
-                     " run_datasets WHERE run_uid = ? ORDER BY dataset",
+                     "SELECT dataset, state, read, filtered, rejected, produced, rejected_files, reason"
+                     " FROM run_datasets WHERE run_uid = ? ORDER BY dataset",
                      "t", run->run_uid);
     while (mr_query_next(query))
-        json_array_append_new(view, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:b}", "dataset",
+        json_array_append_new(view, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:b}", "dataset",
                                               mr_query_text(query, 0), "state", mr_query_text(query, 1),
                                               "read", (json_int_t)mr_query_int(query, 2), "filtered",
                                               (json_int_t)mr_query_int(query, 3), "rejected_source",
                                               (json_int_t)mr_query_int(query, 4), "produced",
                                               (json_int_t)mr_query_int(query, 5), "rejected_files",
-                                              (json_int_t)mr_query_int(query, 6), "ended",
+                                              (json_int_t)mr_query_int(query, 6), "reason",
+                                              mr_json_text(mr_query_text(query, 7)), "ended",
                                               strcmp(mr_query_text(query, 1), "OPEN") != 0));
     return view;
 }

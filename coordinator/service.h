@@ -120,7 +120,7 @@ mr_err mr_service_list_runs(mr_service *service, const char *tenant, int64_t lim
 /* `run` is a run_id or run_uid.
  * {"tenant","run_id","run_uid","state","trigger":"schedule|manual|retry","due","reason",
  * "created_at","finished_at","files","attempts","delivered","rejected","abandoned","log":bool,
- * "datasets":[{"dataset","state","read","filtered","rejected_source","produced","rejected_files","ended"}],
+ * "datasets":[{"dataset","state","read","filtered","rejected_source","produced","rejected_files","reason","ended"}],
  * "tasks":[{"connector","task","kind","state","step","worker","epoch","error"}]}; "reason" tells what a run
  * waits for as well as why it failed. */
 mr_err mr_service_show_run(mr_service *service, const char *tenant, const char *run, json_t **ret_view,

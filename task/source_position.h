@@ -23,7 +23,7 @@ typedef struct source_position {
     size_t range_count;
     bool ended;
     bool over_rejected;
-    char rejected_file_reason[200]; /* of the last file that could not be read at all; "" */
+    char rejected_file_reason[500]; /* of the last file that could not be read at all; "" */
 } source_position;
 
 void source_position_fini(source_position *position);

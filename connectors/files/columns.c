@@ -98,11 +98,11 @@ static mr_err find_column(const mr_csv_row *header, const mr_field *field, int *
     if (found == 0)
         found = find_cells(header, field->name, false, &cell);
     if (found > 1)
-        return mr_fail(ret_error, MR_EINVALID, "the header has column %s %zu times", field->name, found);
+        return mr_fail(ret_error, MR_EINVALID, "the header has column %.100s %zu times", field->name, found);
     if (found == 0 && !field->nullable && !field->has_default)
         return mr_fail(
             ret_error, MR_EINVALID,
-            "the header has no column %s, which is required: it is not nullable and has no default",
+            "the header has no column %.100s, which is required: it is not nullable and has no default",
             field->name);
     *ret_cell = cell;
     return MR_OK;
