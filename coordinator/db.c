@@ -1,6 +1,8 @@
 /* db.c - see db.h. */
 #include "coordinator/db.h"
 
+#include "core/sqlite_disk.h"
+
 #include <assert.h>
 #include <sqlite3.h>
 #include <stdarg.h>
@@ -20,20 +22,41 @@ struct mr_query {
 
 struct mr_db {
     sqlite3 *sqlite;
+    char *path; /* for messages */
     mr_query cache[STATEMENTS];
     mr_query none; /* what a failed select gives */
     mr_error error;
     bool failed;
 };
 
+static mr_err code_of(int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_NOMEM:
+        return MR_ENOMEM;
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return MR_EDATALOSS;
+    case SQLITE_BUSY: /* somebody looks at it from outside */
+    case SQLITE_CANTOPEN:
+    case SQLITE_IOERR:
+    case SQLITE_READONLY:
+        return MR_EIO;
+    default:
+        return MR_EBUG;
+    }
+}
+
 static void fail(mr_db *db, const char *what)
 {
     if (db->failed)
         return;
-    int code = sqlite3_errcode(db->sqlite);
-    mr_err err = code == SQLITE_FULL ? MR_ENOSPC : code == SQLITE_NOMEM ? MR_ENOMEM : MR_EIO;
-    mr_fail(&db->error, err, "coordinator.db: %s: %s", what, sqlite3_errmsg(db->sqlite));
+    int code = sqlite3_extended_errcode(db->sqlite), errnum = mr_sqlite_disk_errno(db->sqlite, code);
     db->failed = true;
+    if (errnum != 0)
+        mr_fail_errno(&db->error, errnum, "%s", db->path);
+    else
+        mr_fail(&db->error, code_of(code), "%s: %s: %s", db->path, what, sqlite3_errmsg(db->sqlite));
 }
 
 void mr_db_script(mr_db *db, const char *sql)
@@ -48,11 +71,17 @@ mr_err mr_db_open(const char *path, mr_db **ret_db, mr_error *ret_error)
     if (db == NULL)
         return mr_fail(ret_error, MR_ENOMEM, "%s: out of memory", path);
     db->none.db = db;
+    db->path = strdup(path);
+    if (db->path == NULL) {
+        free(db);
+        return mr_fail(ret_error, MR_ENOMEM, "%s: out of memory", path);
+    }
     int code = sqlite3_open_v2(path, &db->sqlite,
                                SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
     mr_err err = MR_OK;
     if (code != SQLITE_OK) {
-        err = mr_fail(ret_error, MR_EIO, "%s: %s", path, sqlite3_errstr(code));
+        fail(db, "open");
+        err = mr_db_take_error(db, ret_error);
     } else {
         /* EXCLUSIVE before WAL: no shared-memory file, and a second coordinator is refused. */
         mr_db_script(db, "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
@@ -81,6 +110,7 @@ void mr_db_close(mr_db **db)
     for (size_t i = 0; i < STATEMENTS; i++)
         sqlite3_finalize((*db)->cache[i].statement);
     sqlite3_close((*db)->sqlite);
+    free((*db)->path);
     free(*db);
     *db = NULL;
 }
@@ -129,7 +159,7 @@ static mr_query *select_rows(mr_db *db, const char *sql, const char *types, va_l
         return &db->none;
     mr_query *query = query_for(db, sql);
     if (query == NULL) {
-        mr_fail(&db->error, MR_ENOMEM, "coordinator.db: out of memory");
+        mr_fail(&db->error, MR_ENOMEM, "%s: out of memory", db->path);
         db->failed = true;
         return &db->none;
     }

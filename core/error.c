@@ -57,6 +57,23 @@ static void put_cause(mr_error *error, int used, const char *cause)
         error->text[at] = '\0';
 }
 
+/* The way out of what a disk refuses. */
+static const char *advice_for(int errnum)
+{
+    switch (errnum) {
+    case ENOSPC:
+        return "; make room there";
+    case EDQUOT:
+        return "; make room there or raise the quota";
+    case EROFS:
+        return "; mount it writable";
+    case EIO:
+        return "; look at the disk";
+    default:
+        return "";
+    }
+}
+
 static mr_err code_of_errno(int errnum)
 {
     switch (errnum) {
@@ -81,13 +98,14 @@ mr_err mr_fail_errno(mr_error *ret_error, int errnum, const char *format, ...)
     mr_err code = code_of_errno(errnum);
     if (ret_error != NULL) {
         va_list args;
-        char reason[128];
+        char reason[128], cause[200];
         ret_error->code = code;
         ret_error->class = usual_class(code);
         va_start(args, format);
         int used = vsnprintf(ret_error->text, sizeof ret_error->text, format, args);
         va_end(args);
-        put_cause(ret_error, used, strerror_r(errnum, reason, sizeof reason));
+        snprintf(cause, sizeof cause, "%s%s", strerror_r(errnum, reason, sizeof reason), advice_for(errnum));
+        put_cause(ret_error, used, cause);
     }
     return code;
 }

@@ -46,7 +46,7 @@ mr_err mr_fail(mr_error *ret_error, mr_err code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
 /* As mr_fail; code and the end of the text come from errno: ENOSPC, EDQUOT -> MR_ENOSPC; ENOMEM; ENOENT ->
- * MR_ENOTFOUND; EEXIST; ETIMEDOUT; the rest MR_EIO. */
+ * MR_ENOTFOUND; EEXIST; ETIMEDOUT; the rest MR_EIO. What a disk refuses ends with the way out. */
 mr_err mr_fail_errno(mr_error *ret_error, int errnum, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 

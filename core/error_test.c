@@ -35,6 +35,10 @@ static void test_errno_decides_code_and_end_of_the_text(void **state)
     assert_int_equal(mr_fail_errno(&error, ENOENT, "a.csv"), MR_ENOTFOUND);
     assert_string_equal(error.text, "a.csv: No such file or directory");
     assert_int_equal(mr_fail_errno(&error, EDQUOT, "a.csv"), MR_ENOSPC);
+    assert_int_equal(mr_fail_errno(&error, ENOSPC, "/d/a.csv"), MR_ENOSPC);
+    assert_string_equal(error.text, "/d/a.csv: No space left on device; make room there");
+    assert_int_equal(mr_fail_errno(&error, EROFS, "/d/a.csv"), MR_EIO);
+    assert_string_equal(error.text, "/d/a.csv: Read-only file system; mount it writable");
     assert_int_equal(mr_fail_errno(&error, EPERM, "a.csv"), MR_EIO);
 }
 

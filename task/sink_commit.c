@@ -216,7 +216,7 @@ static mr_err commit_final(sink *self, mr_error *ret_error)
         return err;
     sink_window_committed(&self->window);
     self->uncommitted_since_ms = sink_window_empty(&self->window) ? 0 : clock_ms();
-    backoff_reset(&self->task->backoff);
+    mr_backoff_reset(&self->task->backoff);
     status_moved(self->task->status);
     if (sink_window_empty(&self->window))
         status_failure(self->task->status, NULL);

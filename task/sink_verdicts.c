@@ -48,7 +48,7 @@ static void retry(mr_verdicts *self, uint64_t seq, window_entry *entry, uint32_t
     window_partition *partition = &self->window->partitions[entry->partition];
     int64_t at_ms = clock_ms();
     if (!partition->retrying)
-        at_ms += after_ms > 0 ? (int64_t)after_ms : backoff_next_ms(&partition->backoff);
+        at_ms += after_ms > 0 ? (int64_t)after_ms : mr_backoff_next_ms(&partition->backoff);
     else
         at_ms += after_ms;
     if (!partition->retrying || at_ms > partition->retry_at_ms)
@@ -68,7 +68,7 @@ static void apply(mr_verdicts *self, uint64_t seq, mr_verdict verdict, uint32_t 
     switch (verdict) {
     case MR_SINK_DONE:
         sink_window_set(self->window, entry, RECORD_DONE);
-        backoff_reset(&self->window->partitions[entry->partition].backoff);
+        mr_backoff_reset(&self->window->partitions[entry->partition].backoff);
         self->same_rejects = 0;
         return;
     case MR_SINK_QUEUED:

@@ -10,7 +10,7 @@
 #define MR_TASK_SINK_WINDOW_H
 
 #include "bus/bus.h"
-#include "task/backoff.h"
+#include "core/backoff.h"
 
 typedef enum record_state {
     RECORD_WAITING, /* to be given to the sink, perhaps again */
@@ -59,7 +59,7 @@ typedef struct window_partition {
     bool retrying; /* a record must be given again before any later one */
     bool blocked;  /* of the function that looks */
     int64_t retry_at_ms;
-    backoff backoff;
+    mr_backoff backoff;
 } window_partition;
 
 typedef struct sink_window {

@@ -147,7 +147,7 @@ static mr_err commit(source *self, mr_error *ret_error)
     MR_FAULT("source_after_commit");
     self->committed_once = true;
     self->uncommitted_since_ms = 0;
-    backoff_reset(&self->task->backoff);
+    mr_backoff_reset(&self->task->backoff);
     if (self->class->committed != NULL)
         self->class->committed(self->self, mr_buf_slice(&self->position.connector));
     if (self->position.ended)

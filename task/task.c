@@ -104,7 +104,7 @@ static int wait_after(task_context *task, mr_err err, const mr_error *error)
     int backoff_ms;
     switch (error->class) {
     case MR_TRANSIENT:
-        backoff_ms = backoff_next_ms(&task->backoff);
+        backoff_ms = mr_backoff_next_ms(&task->backoff);
         if (err == MR_EUNKNOWN && task->backoff.failures == 1)
             backoff_ms = 0; /* R5: fencing again and reading the position is the answer, not patience */
         return backoff_ms;

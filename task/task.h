@@ -6,8 +6,8 @@
 #ifndef MR_TASK_TASK_H
 #define MR_TASK_TASK_H
 
+#include "core/backoff.h"
 #include "task/assignment.h"
-#include "task/backoff.h"
 #include "task/control.h"
 #include "task/status.h"
 
@@ -17,7 +17,7 @@ typedef struct task_context {
     mr_props *raw;                  /* of the assignment in force, secrets unresolved */
     Mr__Proto__Assignment *message; /* the same as the worker sent it, or NULL by hand */
     assignment *assignment;         /* opened anew for each attempt */
-    backoff backoff;                /* an attempt that made progress resets it */
+    mr_backoff backoff;             /* an attempt that made progress resets it */
 } task_context;
 
 typedef enum task_outcome {

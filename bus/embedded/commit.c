@@ -167,8 +167,8 @@ static mr_err write_all(embedded_writer *writer, mr_error *ret_error)
 static mr_err outcome_unknown(embedded_writer *writer, const char *reason, mr_error *ret_error)
 {
     writer->state = WRITER_UNKNOWN;
-    return mr_fail(ret_error, MR_EUNKNOWN, "task %s.%s.%d: the outcome of a commit to %s is not known: %s",
-                   writer->tenant, writer->connector, writer->task, writer->db.path, reason);
+    return mr_fail(ret_error, MR_EUNKNOWN, "task %s.%s.%d: the outcome of a commit is not known: %s",
+                   writer->tenant, writer->connector, writer->task, reason);
 }
 
 /* A full disk is found before the commit frame is complete, and a lock before anything is written; after any
@@ -187,10 +187,10 @@ static mr_err end_transaction(embedded_writer *writer, mr_error *ret_error)
         return err;
     }
     if (rc != SQLITE_OK) {
-        char reason[200];
-        snprintf(reason, sizeof reason, "%s", sqlite3_errmsg(writer->db.handle));
+        mr_error reason;
+        (void)embedded_db_fail(&writer->db, rc, "cannot be written", &reason);
         embedded_db_rollback(&writer->db);
-        return outcome_unknown(writer, reason, ret_error);
+        return outcome_unknown(writer, reason.text, ret_error);
     }
     if (MR_FAULT_FAILS("bus_commit_unknown"))
         return outcome_unknown(writer, "asked for by a test", ret_error);

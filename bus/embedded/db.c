@@ -6,7 +6,8 @@
  */
 #include "bus/embedded/db.h"
 
-#include <errno.h>
+#include "core/sqlite_disk.h"
+
 #include <stdio.h>
 #include <time.h>
 
@@ -70,14 +71,12 @@ mr_err embedded_db_fail(const embedded_db *db, int rc, const char *doing, mr_err
 {
     char holder[200];
     const char *reason = db->handle != NULL ? sqlite3_errmsg(db->handle) : sqlite3_errstr(rc);
-    int errnum = db->handle != NULL ? sqlite3_system_errno(db->handle) : 0;
-    if ((rc & 0xff) == SQLITE_IOERR && (errnum == ENOSPC || errnum == EDQUOT))
-        rc = SQLITE_FULL;
+    int errnum = mr_sqlite_disk_errno(db->handle, rc);
+    if (errnum != 0)
+        return mr_fail_errno(ret_error, errnum, "bus file %s %s", db->path, doing);
     switch (rc & 0xff) {
     case SQLITE_NOMEM:
         return mr_fail(ret_error, MR_ENOMEM, "bus file %s %s: memory is short", db->path, doing);
-    case SQLITE_FULL:
-        return mr_fail(ret_error, MR_ENOSPC, "bus file %s %s: the disk is full", db->path, doing);
     case SQLITE_BUSY:
     case SQLITE_LOCKED:
         if (!mr_holder_name(db->path, holder, sizeof holder))

@@ -1,6 +1,7 @@
 #include "connectors/sqlite/store.h"
 
 #include "core/fault.h"
+#include "core/sqlite_disk.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -43,12 +44,11 @@ static int wait_for_lock(void *arg, int count)
 mr_err store_fail(sqlite_store *store, int result, const char *doing, mr_error *ret_error)
 {
     const char *text = store->db == NULL ? sqlite3_errstr(result) : sqlite3_errmsg(store->db);
-    int errnum = store->db == NULL ? 0 : sqlite3_system_errno(store->db);
+    int errnum = mr_sqlite_disk_errno(store->db, result);
     mr_err code = MR_EIO;
+    if (errnum != 0)
+        return mr_fail_errno(ret_error, errnum, "store %s: %s", store->path, doing);
     switch (result & 0xff) {
-    case SQLITE_FULL:
-        code = MR_ENOSPC;
-        break;
     case SQLITE_NOMEM:
         code = MR_ENOMEM;
         break;
@@ -64,16 +64,10 @@ mr_err store_fail(sqlite_store *store, int result, const char *doing, mr_error *
     case SQLITE_RANGE:
         code = MR_EBUG;
         break;
-    case SQLITE_IOERR:
-    case SQLITE_CANTOPEN:
-        if (errnum == ENOSPC || errnum == EDQUOT)
-            code = MR_ENOSPC;
-        break;
     default:
         break;
     }
-    return mr_fail(ret_error, code, "store %s: %s: %s%s%s", store->path, doing, text, errnum != 0 ? ": " : "",
-                   errnum != 0 ? strerror(errnum) : "");
+    return mr_fail(ret_error, code, "store %s: %s: %s", store->path, doing, text);
 }
 
 mr_err store_prepare(sqlite_store *store, const char *sql, sqlite3_stmt **ret_statement, mr_error *ret_error)
@@ -299,10 +293,15 @@ mr_err store_commit(sqlite_store *store, mr_error *ret_error)
         shorten_log(store);
         return MR_OK;
     }
-    mr_err err = store_fail(store, result, "commit", ret_error);
+    mr_error cause;
+    mr_err err = store_fail(store, result, "commit", &cause);
     store_rollback(store);
-    if (err == MR_EIO) /* the log may hold the whole transaction, and the next one to open it would find it */
-        return mr_fail(ret_error, MR_EUNKNOWN, "store %s: the disk failed in a commit", store->path);
+    /* A full disk is found before the log holds the whole transaction; after any other failure the next one
+     * to open it might find it there. */
+    if (result != SQLITE_FULL && err != MR_EUNAVAILABLE)
+        return mr_fail(ret_error, MR_EUNKNOWN, "the outcome of a commit is not known: %s", cause.text);
+    if (ret_error != NULL)
+        *ret_error = cause;
     return err;
 }
 

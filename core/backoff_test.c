@@ -1,4 +1,4 @@
-#include "task/backoff.h"
+#include "core/backoff.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -9,33 +9,33 @@
 static void test_waits_grow_and_are_capped(void **state)
 {
     (void)state;
-    backoff pause = {0};
-    int bound = BACKOFF_FIRST_MS;
+    mr_backoff pause = {0};
+    int bound = MR_BACKOFF_FIRST_MS;
     for (int i = 0; i < 50; i++) {
-        int wait = backoff_next_ms(&pause);
+        int wait = mr_backoff_next_ms(&pause);
         assert_in_range(wait, bound / 2, bound);
-        bound = bound * 2 > BACKOFF_CAP_MS ? BACKOFF_CAP_MS : bound * 2;
+        bound = bound * 2 > MR_BACKOFF_CAP_MS ? MR_BACKOFF_CAP_MS : bound * 2;
     }
 }
 
 static void test_success_starts_over(void **state)
 {
     (void)state;
-    backoff pause = {0};
+    mr_backoff pause = {0};
     for (int i = 0; i < 10; i++)
-        (void)backoff_next_ms(&pause);
-    backoff_reset(&pause);
-    assert_in_range(backoff_next_ms(&pause), BACKOFF_FIRST_MS / 2, BACKOFF_FIRST_MS);
+        (void)mr_backoff_next_ms(&pause);
+    mr_backoff_reset(&pause);
+    assert_in_range(mr_backoff_next_ms(&pause), MR_BACKOFF_FIRST_MS / 2, MR_BACKOFF_FIRST_MS);
 }
 
 static void test_waits_are_spread(void **state)
 {
     (void)state;
-    backoff pause = {.random = 42};
+    mr_backoff pause = {.random = 42};
     int different = 0, last = 0;
     for (int i = 0; i < 20; i++) {
         pause.failures = 20;
-        int wait = backoff_next_ms(&pause);
+        int wait = mr_backoff_next_ms(&pause);
         different += wait != last;
         last = wait;
     }
