@@ -5,14 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    RETRY_MS = 1000,
-    OPEN_RUNS = 256,
-    ROUNDS = 64,
-    RETAIN_EVERY_MS = 60000,
-    LATE_MS = 500,
-    PASS_TENANTS = 32
-};
+enum { OPEN_RUNS = 256, ROUNDS = 64, RETAIN_EVERY_MS = 60000, LATE_MS = 500, PASS_TENANTS = 32 };
 
 typedef mr_err (*step_fn)(mr_service *service, const mr_run *run, bool *ret_moved, mr_error *ret_error);
 
@@ -66,13 +59,15 @@ static mr_err step_runs(mr_service *service, const mr_tenant *tenant, bool *ret_
     static char uids[OPEN_RUNS][UID_BYTES];
     mr_run run;
     size_t count = mr_list_open_runs(service, tenant->uid, uids, OPEN_RUNS);
-    for (size_t i = 0; i < count; i++) {
-        mr_err err =
-            mr_load_run(service, uids[i], &run) ? step_run(service, &run, ret_moved, ret_error) : MR_OK;
-        if (err != MR_OK)
-            return err;
+    mr_error error;
+    mr_err first = MR_OK;
+    for (size_t i = 0; i < count; i++) { /* one that is held up, as by a full disk, holds no other back */
+        mr_err err = mr_load_run(service, uids[i], &run) ? step_run(service, &run, ret_moved, &error) : MR_OK;
+        if (first == MR_OK && err != MR_OK && ret_error != NULL)
+            *ret_error = error;
+        first = first == MR_OK ? err : first;
     }
-    return mr_db_take_error(service->db, ret_error);
+    return first != MR_OK ? first : mr_db_take_error(service->db, ret_error);
 }
 
 static void unmark(mr_service *service, const char *name)
@@ -80,40 +75,41 @@ static void unmark(mr_service *service, const char *name)
     free(mr_name_map_remove(&service->dirty, name));
 }
 
+/* What a tenant's runs, queue and end need next; *ret_moved: and then again. */
+static mr_err step_tenant(mr_service *service, const mr_tenant *tenant, bool *ret_moved, mr_error *ret_error)
+{
+    mr_err err = mr_settle_skips(service, tenant->tenant, tenant->uid, ret_error);
+    if (err == MR_OK)
+        err = step_runs(service, tenant, ret_moved, ret_error);
+    if (err == MR_OK && strcmp(tenant->state, "ACTIVE") == 0)
+        err = step_queue(service, tenant, ret_moved, ret_error);
+    if (err == MR_OK && strcmp(tenant->state, "DELETING") == 0)
+        err = mr_delete_step(service, tenant, ret_moved, ret_error);
+    return err;
+}
+
 static mr_err reconcile_tenant(mr_service *service, const char *name, mr_error *ret_error)
 {
     mr_tenant tenant;
+    mr_error unplanned;
     mr_err err = MR_OK;
     bool moved = true;
     for (int round = 0; moved && round < ROUNDS && err == MR_OK; round++) {
         moved = false;
         if (!mr_load_tenant(service, name, &tenant))
             return mr_db_take_error(service->db, ret_error);
-        err = mr_settle_skips(service, name, tenant.uid, ret_error);
-        if (err == MR_OK)
-            err = step_runs(service, &tenant, &moved, ret_error);
-        if (err == MR_OK && strcmp(tenant.state, "ACTIVE") == 0)
-            err = step_queue(service, &tenant, &moved, ret_error);
-        if (err == MR_OK && strcmp(tenant.state, "DELETING") == 0)
-            err = mr_delete_step(service, &tenant, &moved, ret_error);
+        err = step_tenant(service, &tenant, &moved, ret_error);
     }
-    if (err != MR_OK || !mr_load_tenant(service, name, &tenant))
+    if (!mr_load_tenant(service, name, &tenant))
         return err;
     unmark(service,
            name); /* by the steps above, which have been followed up; what the plan ends is looked at again */
-    err = mr_plan_tenant(service, &tenant, ret_error);
-    return err == MR_OK ? mr_db_take_error(service->db, ret_error) : err;
-}
-
-/* Told once while it lasts; tried again each second. */
-static void told(mr_service *service, mr_err err, const mr_error *error, const char *what, const char *tenant)
-{
-    if (err != MR_OK && !service->failing)
-        mr_log_failure(MR_ERROR, what, error, MR_STR("tenant", tenant));
-    if (err != MR_OK) {
-        service->failing = service->pass_failed = true;
-        mr_wake_at(service, service->now_ms + RETRY_MS);
-    }
+    mr_err planned = mr_plan_tenant(service, &tenant, &unplanned); /* also when a run's step is held up */
+    if (planned == MR_OK)
+        planned = mr_db_take_error(service->db, &unplanned);
+    if (err == MR_OK && planned != MR_OK && ret_error != NULL)
+        *ret_error = unplanned;
+    return err == MR_OK ? planned : err;
 }
 
 /* One by one, so that a tenant whose disk is full holds no other back. */
@@ -122,26 +118,43 @@ static void reconcile_dirty(mr_service *service)
     size_t at = 0;
     char *name;
     mr_error error;
-    mr_name_map retry = {0};
     for (size_t n = 0; n < PASS_TENANTS && (name = mr_name_map_next(&service->dirty, &at)) != NULL; n++) {
         mr_name_map_remove(&service->dirty, name);
         mr_err err = reconcile_tenant(service, name, &error);
-        told(service, err, &error, "tenant not brought forward", name);
-        if (err != MR_OK)
+        int64_t again_ms = mr_told(service, err, &error, "tenant not brought forward", name);
+        if (err != MR_OK) {
             unmark(service, name); /* later, not at once */
-        if (err == MR_OK || mr_name_map_put(&retry, name, name) != MR_OK)
-            free(name);
+            mr_look_again(service, name, again_ms);
+        }
+        free(name);
         at = 0; /* the map has changed */
     }
-    at = 0;
-    while ((name = mr_name_map_next(&retry, &at)) != NULL) {
-        if (mr_name_map_put(&service->dirty, name, name) != MR_OK)
-            free(name);
-    }
-    bool more = service->dirty.count > retry.count;
-    mr_name_map_fini(&retry);
-    if (more)
+    if (service->dirty.count > 0)
         mr_wake_at(service, service->now_ms);
+}
+
+static void place(mr_service *service)
+{
+    mr_error error;
+    if (!service->place && service->place_ms > service->now_ms) {
+        mr_wake_at(service, service->place_ms);
+        return;
+    }
+    service->place = false;
+    mr_err err = mr_place_tasks(service, &error);
+    service->place_ms = mr_told(service, err, &error, "tasks not placed", "");
+}
+
+static void flush(mr_service *service)
+{
+    mr_error error;
+    if (service->flush_ms <= service->now_ms) {
+        mr_err err = mr_flush_progress(service, &error);
+        int64_t again_ms = mr_told(service, err, &error, "progress not stored", "");
+        if (err != MR_OK)
+            service->flush_ms = service->flush_after_ms = again_ms;
+    }
+    mr_wake_at(service, service->flush_ms);
 }
 
 static void upkeep(mr_service *service)
@@ -153,7 +166,7 @@ static void upkeep(mr_service *service)
     }
     service->retain_ms = service->now_ms + RETAIN_EVERY_MS;
     mr_wake_at(service, service->retain_ms);
-    told(service, mr_retain(service, &error), &error, "retention not done", "");
+    (void)mr_told(service, mr_retain(service, &error), &error, "retention not done", "");
 }
 
 int64_t mr_service_reconcile(mr_service *service)
@@ -163,25 +176,18 @@ int64_t mr_service_reconcile(mr_service *service)
         mr_workers_excuse(service, service->now_ms - service->promised_ms);
     service->wake_ms = INT64_MAX;
     service->events_seen = service->events;
-    service->pass_failed = false;
     mr_mark_due(service);
     mr_workers_check(service);
-    told(service, mr_workers_release_lost(service, &error), &error, "tasks of a lost worker not released",
-         "");
-    if (service->flush_ms <= service->now_ms)
-        told(service, mr_flush_progress(service, &error), &error, "progress not stored", "");
-    mr_wake_at(service, service->flush_ms);
-    told(service, mr_schedule_tenants(service, &error), &error, "schedules not advanced", "");
+    (void)mr_told(service, mr_workers_release_lost(service, &error), &error,
+                  "tasks of a lost worker not released", "");
+    flush(service);
+    if (service->take_back)
+        (void)mr_told(service, mr_take_back_uploads(service, &error), &error, "failed uploads not dropped",
+                      "");
+    (void)mr_told(service, mr_schedule_tenants(service, &error), &error, "schedules not advanced", "");
     reconcile_dirty(service);
-    if (service->place) {
-        service->place = false;
-        mr_err err = mr_place_tasks(service, &error);
-        told(service, err, &error, "tasks not placed", "");
-        service->place = err != MR_OK;
-    }
+    place(service);
     upkeep(service);
-    if (!service->pass_failed)
-        service->failing = false;
     if (service->wake_ms < service->now_ms)
         service->wake_ms = service->now_ms;
     service->promised_ms = service->wake_ms;

@@ -347,6 +347,8 @@ static void note_progress(mr_service *service, mr_task *task, const Mr__Proto__T
         return;
     task->unflushed = true;
     int64_t when_ms = at_once ? service->now_ms : service->now_ms + FLUSH_MS;
+    if (when_ms < service->flush_after_ms) /* storing it failed a moment ago */
+        when_ms = service->flush_after_ms;
     if (when_ms < service->flush_ms)
         service->flush_ms = when_ms;
     mr_wake_at(service, service->flush_ms);
@@ -414,15 +416,20 @@ mr_err mr_service_report(mr_service *service, const Mr__Proto__Report *report, m
     *ret_ack = (mr_ack){0};
     mr__proto__ack__init(&ret_ack->ack);
     mr_err err = mr_worker_report(service, report, ret_new, ret_error);
+    mr_error error, first;
+    char what[sizeof((mr_trouble *)0)->what];
     if (err != MR_OK)
         return err;
-    for (size_t i = 0; i < report->n_tasks; i++) {
-        /* One that cannot be recorded is not acknowledged; the others are. */
-        mr_error error;
-        if (take_status(service, report->incarnation, report->tasks[i], ret_ack, &error) != MR_OK)
-            mr_log_failure(MR_ERROR, "status of a task not recorded", &error,
-                           MR_STR("tenant", report->tasks[i]->id->tenant),
-                           MR_STR("connector", report->tasks[i]->id->connector));
+    snprintf(what, sizeof what, "report of worker %.100s not recorded", report->worker);
+    for (size_t i = 0; i <= report->n_tasks; i++) {
+        /* A task whose last word cannot be recorded is not acknowledged: it is said again. The others are. */
+        mr_err failed = i == report->n_tasks
+                            ? drop_stopped(service, report, &error)
+                            : take_status(service, report->incarnation, report->tasks[i], ret_ack, &error);
+        if (err == MR_OK && failed != MR_OK)
+            first = error;
+        err = err == MR_OK ? failed : err;
     }
-    return drop_stopped(service, report, ret_error);
+    (void)mr_told(service, err, &first, what, "");
+    return MR_OK;
 }

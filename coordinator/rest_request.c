@@ -141,6 +141,7 @@ static unsigned int status_of(mr_err code)
     case MR_ENOSPC:
         return 507;
     case MR_EUNAVAILABLE:
+    case MR_EIO: /* a disk that fails, or cannot be written: the way back is not the client's */
         return 503;
     default:
         return 500;

@@ -13,9 +13,11 @@ static mr_err move_one(mr_service *service, const mr_run *run, const char *targe
     char from[512], to[512];
     snprintf(from, sizeof from, "runs/%s/%s", run->run_uid, name);
     snprintf(to, sizeof to, "%s/%s", target, name);
-    if (!mr_staging_exists(service->staging, from))
-        return MR_OK; /* moved before, or never there */
-    mr_err err = mr_staging_move(service->staging, from, to, ret_error);
+    bool there;
+    mr_err err = mr_staging_find(service->staging, from, &there, ret_error);
+    if (err != MR_OK || !there)
+        return err; /* moved before, or never there */
+    err = mr_staging_move(service->staging, from, to, ret_error);
     if (err == MR_OK)
         MR_FAULT("complete_moved");
     return err;

@@ -8,7 +8,11 @@
 static void waiting_reason(mr_service *service, const mr_run *run, char *out, size_t size)
 {
     mr_task *task;
-    snprintf(out, size, "%s", run->reason);
+    const mr_trouble *trouble = mr_trouble_of(&service->troubles, run->tenant);
+    if (trouble != NULL)
+        snprintf(out, size, "%s, tries again: %s", trouble->what, trouble->text);
+    else
+        snprintf(out, size, "%s", run->reason);
     int64_t undelivered = mr_undelivered_bytes(service, run->uid);
     if (strcmp(run->state, RUN_SOURCE) == 0 && undelivered > service->config.undelivered_max_bytes)
         snprintf(out, size,

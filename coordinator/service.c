@@ -84,6 +84,17 @@ void mr_look_again(mr_service *service, const char *tenant, int64_t when_ms)
     mr_wake_at(service, when_ms);
 }
 
+int64_t mr_told(mr_service *service, mr_err err, const mr_error *error, const char *what, const char *tenant)
+{
+    if (err == MR_OK) {
+        mr_trouble_end(&service->troubles, what, tenant, service->now_ms);
+        return INT64_MAX;
+    }
+    int64_t again_ms = mr_trouble_begin(&service->troubles, what, tenant, error, service->now_ms);
+    mr_wake_at(service, again_ms);
+    return again_ms;
+}
+
 void mr_mark_due(mr_service *service)
 {
     mr_later *later;
@@ -146,7 +157,7 @@ mr_err mr_service_open(const mr_service_config *config, int64_t now_ms, mr_servi
     service->config = *config;
     service->now_ms = service->started_ms = service->healthy_since_ms = now_ms;
     service->healthy = service->place = service->sweep = true;
-    service->flush_ms = INT64_MAX;
+    service->flush_ms = service->place_ms = INT64_MAX;
     /* A worker may hold a version from our former life: ours is another one, whatever it was. */
     service->desired_version = (uint64_t)now_ms * 1000;
     mr_err err = mr_staging_open(config->staging_dir, &service->staging, ret_error);
@@ -184,6 +195,7 @@ void mr_service_close(mr_service **service)
         free(value);
     for (size_t at = 0; (value = mr_name_map_next(&it->later, &at)) != NULL;)
         free(value);
+    mr_troubles_fini(&it->troubles);
     mr_name_map_fini(&it->later);
     mr_name_map_fini(&it->workers);
     mr_name_map_fini(&it->incarnations);

@@ -6,7 +6,7 @@
  * (R1, R6).
  *
  * Errors, and what REST makes of them: MR_EINVALID 400, MR_ENOTFOUND 404, MR_EREFUSED and MR_EEXISTS 409,
- * MR_ETOOLARGE 413, MR_ENOSPC 507, MR_EUNAVAILABLE 503, the rest 500.
+ * MR_ETOOLARGE 413, MR_ENOSPC 507, MR_EUNAVAILABLE and MR_EIO 503, the rest 500.
  *
  * Times are UTC; in views "2026-03-01T12:00:00.123Z", inside milliseconds since 1970 (`_ms`).
  */

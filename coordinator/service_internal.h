@@ -11,6 +11,7 @@
 #include "coordinator/service.h"
 #include "coordinator/staging.h"
 #include "coordinator/state.h"
+#include "coordinator/trouble.h"
 #include "core/fault.h"
 #include "core/log.h"
 #include "proto/ids.h"
@@ -136,16 +137,18 @@ struct mr_service {
     int64_t wake_ms;              /* when tick has something to do; INT64_MAX: nothing */
     uint64_t events, events_seen; /* tenants marked, workers changed; as of the last reconcile */
     int64_t promised_ms;          /* what the last reconcile returned */
+    int64_t place_ms;             /* when placing is tried again; INT64_MAX: it did not fail */
     int64_t flush_ms;             /* when unflushed progress is stored; INT64_MAX: there is none */
+    int64_t flush_after_ms;       /* and not before, since it failed */
     int64_t retain_ms;
     int64_t healthy_since_ms;
     bool healthy;
-    bool place;       /* tasks may be placed */
-    bool sweep;       /* something was discarded */
-    bool failing;     /* reconcile passes fail: told once */
-    bool pass_failed; /* something in this one did */
-    uint64_t pass;    /* counts plans */
+    bool place;     /* tasks may be placed */
+    bool sweep;     /* something was discarded */
+    bool take_back; /* an upload that failed could not be taken back */
+    uint64_t pass;  /* counts plans */
     uint64_t desired_version;
+    mr_troubles troubles;
     mr_name_map tasks;        /* by key */
     mr_name_map workers;      /* by name */
     mr_name_map incarnations; /* the same, by their present incarnation */
@@ -200,6 +203,10 @@ bool mr_set_run_state(mr_db *db, const char *run_uid, const char *from, const ch
 /* Sets the state alone, in a command of its own. */
 mr_err mr_move_run(mr_service *service, const mr_run *run, const char *to, const char *reason,
                    mr_error *ret_error);
+
+/* Whether a step went well, for log, status and the reasons of runs. Returns when it is to be tried again;
+ * INT64_MAX: it went well. */
+int64_t mr_told(mr_service *service, mr_err err, const mr_error *error, const char *what, const char *tenant);
 
 /* --- the run machine: each does what is next, *ret_moved tells whether the run's state changed --- */
 
@@ -300,7 +307,8 @@ mr_err mr_flush_progress(mr_service *service, mr_error *ret_error); /* observe.c
 void mr_store_progress(mr_db *db, const mr_task *task);             /* of its status, within a command */
 /* A name that no waiting or claimed file of the tenant has: rows.csv, rows-2.csv, ... */
 void mr_unique_file_name(mr_db *db, const char *uid, const char *wanted, char *out, size_t size);
-mr_err mr_recover_uploads(mr_service *service, mr_error *ret_error);
+mr_err mr_recover_uploads(mr_service *service, mr_error *ret_error);   /* at the start: completes */
+mr_err mr_take_back_uploads(mr_service *service, mr_error *ret_error); /* those that failed */
 mr_err mr_retain(mr_service *service, mr_error *ret_error);
 mr_err mr_delete_step(mr_service *service, const mr_tenant *tenant, bool *ret_moved, mr_error *ret_error);
 

@@ -59,7 +59,7 @@ static mr_err open_parent(const mr_staging *staging, const char *path, int *ret_
         snprintf(parent, sizeof parent, "%.*s", (int)(slash - path), path);
     int fd = open_beneath(staging, parent, O_DIRECTORY | O_PATH);
     if (fd < 0)
-        return mr_fail_errno(ret_error, errno, "staging: %s", parent);
+        return mr_fail_errno(ret_error, errno, "staging %s: %s", staging->dir, parent);
     *ret_fd = fd;
     *ret_name = slash != NULL ? slash + 1 : path;
     return MR_OK;
@@ -71,11 +71,11 @@ mr_err mr_staging_sync(mr_staging *staging, const char *path, mr_error *ret_erro
     if (fd < 0 && errno == ENOENT)
         return MR_OK;
     if (fd < 0)
-        return mr_fail_errno(ret_error, errno, "staging: %s", path);
+        return mr_fail_errno(ret_error, errno, "staging %s: %s", staging->dir, path);
     int code = fsync(fd);
     int errnum = errno;
     close(fd);
-    return code == 0 ? MR_OK : mr_fail_errno(ret_error, errnum, "staging: fsync %s", path);
+    return code == 0 ? MR_OK : mr_fail_errno(ret_error, errnum, "staging %s: fsync %s", staging->dir, path);
 }
 
 mr_err mr_staging_make(mr_staging *staging, const char *path, mr_error *ret_error)
@@ -100,16 +100,35 @@ mr_err mr_staging_make(mr_staging *staging, const char *path, mr_error *ret_erro
     int errnum = errno;
     close(fd);
     if (code != 0 && errnum != EEXIST)
-        return mr_fail_errno(ret_error, errnum, "staging: mkdir %s", path);
+        return mr_fail_errno(ret_error, errnum, "staging %s: mkdir %s", staging->dir, path);
     return mr_staging_sync(staging, above, ret_error);
+}
+
+mr_err mr_staging_find(mr_staging *staging, const char *path, bool *ret_there, mr_error *ret_error)
+{
+    int fd = open_beneath(staging, path, O_PATH);
+    if (fd < 0 && errno != ENOENT)
+        return mr_fail_errno(ret_error, errno, "staging %s: %s", staging->dir, path);
+    if (fd >= 0)
+        close(fd);
+    *ret_there = fd >= 0;
+    return MR_OK;
 }
 
 bool mr_staging_exists(mr_staging *staging, const char *path)
 {
-    int fd = open_beneath(staging, path, O_PATH);
-    if (fd >= 0)
-        close(fd);
-    return fd >= 0;
+    bool there = false;
+    return mr_staging_find(staging, path, &there, NULL) == MR_OK && there;
+}
+
+/* What is missing at `from`: was it moved before? */
+static mr_err check_moved(mr_staging *staging, const char *from, const char *to, mr_error *ret_error)
+{
+    bool there = false;
+    mr_err err = mr_staging_find(staging, to, &there, ret_error);
+    if (err != MR_OK || there)
+        return err;
+    return mr_fail_errno(ret_error, ENOENT, "staging %s: rename %s to %s", staging->dir, from, to);
 }
 
 mr_err mr_staging_move(mr_staging *staging, const char *from, const char *to, mr_error *ret_error)
@@ -120,17 +139,12 @@ mr_err mr_staging_move(mr_staging *staging, const char *from, const char *to, mr
     if (err != MR_OK)
         return err;
     err = open_parent(staging, from, &from_fd, &from_name, ret_error);
-    int code = err == MR_OK ? renameat2(from_fd, from_name, to_fd, to_name, RENAME_NOREPLACE) : -1;
-    int errnum = err == MR_OK ? errno : ENOENT;
-    bool there = code != 0 && mr_staging_exists(staging, to);
+    if (err == MR_OK && renameat2(from_fd, from_name, to_fd, to_name, RENAME_NOREPLACE) != 0)
+        err = mr_fail_errno(ret_error, errno, "staging %s: rename %s to %s", staging->dir, from, to);
     if (from_fd >= 0)
         close(from_fd);
     close(to_fd);
-    if (code == 0)
-        return MR_OK;
-    if (errnum == ENOENT && there)
-        return MR_OK;
-    return mr_fail_errno(ret_error, errnum, "staging: rename %s to %s", from, to);
+    return err == MR_ENOTFOUND ? check_moved(staging, from, to, ret_error) : err;
 }
 
 mr_err mr_staging_write(mr_staging *staging, const char *path, mr_slice text, mr_error *ret_error)
@@ -150,8 +164,11 @@ mr_err mr_staging_write(mr_staging *staging, const char *path, mr_slice text, mr
         done += ok ? (size_t)size : 0;
     }
     ok = ok && fsync(fd) == 0 && renameat(dir, temporary, dir, name) == 0;
-    if (!ok)
-        err = mr_fail_errno(ret_error, errno, "staging: write %s", path);
+    if (!ok) {
+        err = mr_fail_errno(ret_error, errno, "staging %s: write %s", staging->dir, path);
+        if (fd >= 0)
+            (void)unlinkat(dir, temporary, 0);
+    }
     if (fd >= 0)
         close(fd);
     close(dir);
@@ -162,11 +179,12 @@ mr_err mr_staging_read(mr_staging *staging, const char *path, int *ret_fd, mr_er
 {
     int fd = open_beneath(staging, path, O_RDONLY | O_NONBLOCK);
     if (fd < 0)
-        return mr_fail_errno(ret_error, errno, "staging: %s", path);
+        return mr_fail_errno(ret_error, errno, "staging %s: %s", staging->dir, path);
     struct stat status;
     if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode) || status.st_nlink != 1) {
         close(fd);
-        return mr_fail(ret_error, MR_EREFUSED, "staging: %s is not a regular file with one link", path);
+        return mr_fail(ret_error, MR_EREFUSED, "staging %s: %s is not a regular file with one link",
+                       staging->dir, path);
     }
     *ret_fd = fd;
     return MR_OK;
@@ -182,18 +200,21 @@ mr_err mr_staging_unlink(mr_staging *staging, const char *path, mr_error *ret_er
     int code = unlinkat(fd, name, 0);
     int errnum = errno;
     close(fd);
-    return code == 0 || errnum == ENOENT ? MR_OK
-                                         : mr_fail_errno(ret_error, errnum, "staging: unlink %s", path);
+    return code == 0 || errnum == ENOENT
+               ? MR_OK
+               : mr_fail_errno(ret_error, errnum, "staging %s: unlink %s", staging->dir, path);
 }
 
 mr_err mr_staging_discard(mr_staging *staging, const char *path, mr_error *ret_error)
 {
-    if (!mr_staging_exists(staging, path))
-        return MR_OK;
+    bool there;
+    mr_err err = mr_staging_find(staging, path, &there, ret_error);
+    if (err != MR_OK || !there)
+        return err;
     char random[17], target[64];
     mr_random_hex(random, sizeof random);
     snprintf(target, sizeof target, "incoming/" DISCARDED "%s", random);
-    mr_err err = mr_staging_move(staging, path, target, ret_error);
+    err = mr_staging_move(staging, path, target, ret_error);
     if (err == MR_OK)
         err = mr_staging_sync(staging, "incoming", ret_error);
     if (err != MR_OK)
@@ -275,7 +296,7 @@ mr_err mr_staging_list(mr_staging *staging, const char *path, bool (*fn)(void *a
         int errnum = errno;
         if (fd >= 0)
             close(fd);
-        return mr_fail_errno(ret_error, errnum, "staging: %s", path);
+        return mr_fail_errno(ret_error, errnum, "staging %s: %s", staging->dir, path);
     }
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)

@@ -24,7 +24,11 @@ mr_err mr_staging_sync(mr_staging *staging, const char *path, mr_error *ret_erro
 /* Renames a file or folder without replacing. Missing at `from` and present at `to`: done before.
  * MR_ENOTFOUND when it is at neither, MR_EEXISTS when at both. Does not sync: see sync. */
 mr_err mr_staging_move(mr_staging *staging, const char *from, const char *to, mr_error *ret_error);
-bool mr_staging_exists(mr_staging *staging, const char *path);
+/* Whether it is there: what cannot be looked at is an error, not missing. A link on the way is an error, too.
+ */
+mr_err mr_staging_find(mr_staging *staging, const char *path, bool *ret_there, mr_error *ret_error);
+bool mr_staging_exists(mr_staging *staging,
+                       const char *path); /* for views: false also when it cannot be told */
 /* Writes a whole file under a temporary name, syncs it and puts it in place; replaces. The caller syncs the
  * folder. */
 mr_err mr_staging_write(mr_staging *staging, const char *path, mr_slice text, mr_error *ret_error);

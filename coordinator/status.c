@@ -70,15 +70,24 @@ static void ledger_problems(mr_service *service, json_t *problems)
     }
 }
 
+static void step_problems(mr_service *service, json_t *problems)
+{
+    char text[700];
+    const mr_trouble *trouble;
+    for (size_t at = 0; (trouble = mr_name_map_next(&service->troubles.by_key, &at)) != NULL;) {
+        snprintf(text, sizeof text, "%s%s%s, tries again: %s", trouble->tenant,
+                 trouble->tenant[0] != '\0' ? ": " : "", trouble->what, trouble->text);
+        add_problem(problems, "coordinator", text, trouble->since_ms);
+    }
+}
+
 mr_err mr_service_status(mr_service *service, json_t **ret_view, mr_error *ret_error)
 {
     json_t *problems = json_array(), *workers = json_object(), *tasks = json_object();
     worker_problems(service, problems, workers);
     task_problems(service, problems);
     ledger_problems(service, problems);
-    if (service->failing)
-        add_problem(problems, "coordinator", "steps fail and are tried again: see the coordinator's log",
-                    service->now_ms);
+    step_problems(service, problems);
     mr_count_task_states(service, tasks);
     bool healthy = json_array_size(problems) == 0;
     if (healthy != service->healthy) {

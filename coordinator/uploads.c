@@ -172,6 +172,19 @@ static mr_err put_in(mr_service *service, const char *tenant, const char *incomi
     return mr_apply(service, "upload", tenant, receive->key, execute_ready, receive, ret_answer, ret_error);
 }
 
+/* As if it had never come. */
+static mr_err take_back(mr_service *service, const char *tenant, const char *incoming,
+                        receive_upload *receive, mr_error *ret_error)
+{
+    char from[128], to[400];
+    snprintf(from, sizeof from, "incoming/%s", incoming);
+    snprintf(to, sizeof to, "tenants/%s/in/%s", tenant, receive->name);
+    mr_err err = mr_apply(service, "drop_upload", tenant, NULL, execute_drop, receive, NULL, ret_error);
+    if (err == MR_OK)
+        err = mr_staging_unlink(service->staging, from, ret_error);
+    return err == MR_OK ? mr_staging_unlink(service->staging, to, ret_error) : err;
+}
+
 mr_err mr_service_finish_upload(mr_service *service, const char *key, const mr_upload *upload,
                                 int64_t size_bytes, const char *sha256, json_t **ret_answer,
                                 mr_error *ret_error)
@@ -202,14 +215,8 @@ mr_err mr_service_finish_upload(mr_service *service, const char *key, const mr_u
     MR_FAULT("upload_recorded");
     err = put_in(service, upload->tenant, upload->incoming, &receive, ret_answer, ret_error);
     if (err != MR_OK) {
-        /* Not acknowledged: taken back, unless that fails too; then the next start completes it. */
-        if (mr_apply(service, "drop_upload", upload->tenant, NULL, execute_drop, &receive, NULL, NULL) ==
-            MR_OK) {
-            char to[400];
-            snprintf(to, sizeof to, "tenants/%s/in/%s", upload->tenant, receive.name);
-            (void)mr_staging_unlink(service->staging, from, NULL);
-            (void)mr_staging_unlink(service->staging, to, NULL);
-        }
+        /* Not acknowledged: taken back. When that fails too, as where the state's disk is full, later. */
+        service->take_back = take_back(service, upload->tenant, upload->incoming, &receive, NULL) != MR_OK;
         return err;
     }
     mr_log(MR_INFO, "file uploaded", MR_STR("tenant", upload->tenant), MR_STR("dataset", upload->dataset),
@@ -230,10 +237,14 @@ static bool remove_arrival(void *arg, const char *name)
     return true;
 }
 
-static mr_err recover_one(mr_service *service, mr_error *ret_error, bool *ret_found)
+/* Completes one that was cut off, or takes it back: when its file is gone, when it came again meanwhile under
+ * the same key, or when its sender was told that it failed. */
+static mr_err recover_one(mr_service *service, bool complete, bool *ret_found, mr_error *ret_error)
 {
     receive_upload receive = {.service = service};
-    char tenant[64], incoming[64], key[220];
+    char tenant[64], incoming[64], key[220], own[300];
+    json_t *answer = NULL;
+    mr_err err = MR_OK;
     mr_query *query = mr_db_select(service->db,
                                    "SELECT upload_id, tenant, incoming, name, key FROM uploads WHERE state ="
                                    " 'receiving' LIMIT 1",
@@ -248,19 +259,37 @@ static mr_err recover_one(mr_service *service, mr_error *ret_error, bool *ret_fo
     snprintf(key, sizeof key, "%s", mr_query_text(query, 4));
     receive.key = key[0] != '\0' ? key : NULL;
     mr_query_end(query);
-    mr_err err = put_in(service, tenant, incoming, &receive, NULL, ret_error);
-    if (err != MR_ENOTFOUND)
+    snprintf(own, sizeof own, "%s:%s", tenant, key);
+    if (receive.key != NULL)
+        err = mr_state_answer(service->state, "upload", own, &answer, ret_error);
+    bool repeated = answer != NULL;
+    json_decref(answer);
+    if (err == MR_OK && complete && !repeated)
+        err = put_in(service, tenant, incoming, &receive, NULL, ret_error);
+    if (err != MR_ENOTFOUND && (err != MR_OK || (complete && !repeated)))
         return err;
-    mr_log(MR_WARN, "upload dropped: its file is gone", MR_STR("tenant", tenant),
-           MR_STR("file", receive.name));
-    return mr_apply(service, "drop_upload", tenant, NULL, execute_drop, &receive, NULL, ret_error);
+    mr_log(MR_WARN,
+           err == MR_ENOTFOUND ? "upload dropped: its file is gone"
+           : repeated          ? "upload dropped: it came again"
+                               : "upload dropped: it had failed",
+           MR_STR("tenant", tenant), MR_STR("file", receive.name));
+    return take_back(service, tenant, incoming, &receive, ret_error);
+}
+
+mr_err mr_take_back_uploads(mr_service *service, mr_error *ret_error)
+{
+    mr_err err = MR_OK;
+    for (bool found = true; found && err == MR_OK;)
+        err = recover_one(service, false, &found, ret_error);
+    service->take_back = err != MR_OK;
+    return err;
 }
 
 mr_err mr_recover_uploads(mr_service *service, mr_error *ret_error)
 {
     bool found = true;
     while (found) {
-        mr_err err = recover_one(service, ret_error, &found);
+        mr_err err = recover_one(service, true, &found, ret_error);
         if (err != MR_OK)
             return mr_wrap(ret_error, err, "completing uploads");
     }
