@@ -73,10 +73,10 @@ class Input:
 
 # --- the processes --------------------------------------------------------------------------------------------------
 
-def preload():
+def preload(library=PRELOAD):
     linked = subprocess.run(["ldd", TASK], capture_output=True, text=True, check=True).stdout
     sanitizers = re.findall(r"=> (\S*lib[at]san\S*)", linked)  # their runtime must come first
-    return ":".join(sanitizers + [PRELOAD])
+    return ":".join(sanitizers + [str(library)])
 
 
 class Trial:
