@@ -37,7 +37,7 @@ static void read_schedule(mr_document *doc, mr_document_at root, mr_agreement *a
         return;
     if (mr_cron_parse(agreement->schedule, &cron, &problem) != MR_OK)
         mr_document_refuse(doc, "schedule", "%s", problem.text);
-    else if (mr_cron_next(&cron, 0) < 0)
+    else if (mr_cron_next(&cron, NULL, 0) < 0)
         mr_document_refuse(doc, "schedule", "\"%.80s\" never comes", agreement->schedule);
 }
 

@@ -15,7 +15,7 @@
 #ifndef MR_COORDINATOR_CRON_H
 #define MR_COORDINATOR_CRON_H
 
-#include "core/error.h"
+#include "coordinator/time_zone.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -34,11 +34,16 @@ typedef struct mr_cron {
 /* MR_EINVALID names field, column (from 1) and the text, and what would be right. */
 mr_err mr_cron_parse(const char *text, mr_cron *ret_cron, mr_error *ret_error);
 
-/* The first matching time after `after`, in seconds since 1970 UTC (always the start of a minute); -1 when
- * there is none (February 30), which costs up to a millisecond to find out. */
-int64_t mr_cron_next(const mr_cron *cron, int64_t after);
+/* The first time after `after` at which the schedule is due by the clock of `zone` (NULL: UTC), in seconds
+ * since 1970 UTC; -1 when there is none (February 30), which costs up to a millisecond to find out.
+ *
+ * Where the clock is changed it follows cron of Debian: a wildcard schedule is due whenever the clock shows a
+ * matching minute, so that it follows elapsed time. Any other is due once for each time it names: one that
+ * the clock jumps over is due right after the jump (several within it: once), one that the clock shows twice
+ * is due the first time. */
+int64_t mr_cron_next(const mr_cron *cron, const mr_time_zone *zone, int64_t after);
 
-/* The last matching time within (after, until], or -1. */
-int64_t mr_cron_latest(const mr_cron *cron, int64_t after, int64_t until);
+/* The last due time within (after, until], or -1. */
+int64_t mr_cron_latest(const mr_cron *cron, const mr_time_zone *zone, int64_t after, int64_t until);
 
 #endif

@@ -104,13 +104,13 @@ static void test_next_agrees_with_every_minute_of_a_year(void **state)
     for (size_t i = 0; i < sizeof samples / sizeof *samples; i++) {
         mr_cron cron = parsed(samples[i]);
         oracle o = oracle_of(samples[i]);
-        int64_t next = mr_cron_next(&cron, new_year_2026 - 1);
+        int64_t next = mr_cron_next(&cron, NULL, new_year_2026 - 1);
         for (int64_t time = new_year_2026; time < new_year_2026 + 366 * 86400; time += 60) {
             bool due = oracle_matches(&o, time);
             if (due != (next == time))
                 fail_msg("%s: %lld: due %d, next %lld", samples[i], (long long)time, due, (long long)next);
             if (due)
-                next = mr_cron_next(&cron, time);
+                next = mr_cron_next(&cron, NULL, time);
         }
     }
 }
@@ -125,7 +125,7 @@ static void test_latest_agrees_with_every_minute_of_a_spring(void **state)
         for (int64_t time = new_year_2026; time < new_year_2026 + 100 * 86400; time += 60) {
             if (oracle_matches(&o, time))
                 latest = time;
-            if (mr_cron_latest(&cron, after, time + 59) != latest)
+            if (mr_cron_latest(&cron, NULL, after, time + 59) != latest)
                 fail_msg("%s: until %lld: not %lld", samples[i], (long long)time, (long long)latest);
         }
     }
@@ -135,8 +135,8 @@ static void test_next_is_strictly_later(void **state)
 {
     (void)state;
     mr_cron cron = parsed("0 * * * *");
-    assert_int_equal(mr_cron_next(&cron, utc("2026-03-01 12:00:00")), utc("2026-03-01 13:00:00"));
-    assert_int_equal(mr_cron_next(&cron, utc("2026-03-01 11:59:59")), utc("2026-03-01 12:00:00"));
+    assert_int_equal(mr_cron_next(&cron, NULL, utc("2026-03-01 12:00:00")), utc("2026-03-01 13:00:00"));
+    assert_int_equal(mr_cron_next(&cron, NULL, utc("2026-03-01 11:59:59")), utc("2026-03-01 12:00:00"));
 }
 
 static void test_latest_takes_its_end_and_not_its_start(void **state)
@@ -144,55 +144,55 @@ static void test_latest_takes_its_end_and_not_its_start(void **state)
     (void)state;
     mr_cron cron = parsed("0 * * * *");
     int64_t noon = utc("2026-03-01 12:00:00");
-    assert_int_equal(mr_cron_latest(&cron, noon - 1, noon), noon);
-    assert_int_equal(mr_cron_latest(&cron, noon, noon + 3599), -1);
-    assert_int_equal(mr_cron_latest(&cron, noon, noon + 3600), noon + 3600);
-    assert_int_equal(mr_cron_latest(&cron, noon, noon), -1);
-    assert_int_equal(mr_cron_latest(&cron, noon, noon - 7200), -1);
+    assert_int_equal(mr_cron_latest(&cron, NULL, noon - 1, noon), noon);
+    assert_int_equal(mr_cron_latest(&cron, NULL, noon, noon + 3599), -1);
+    assert_int_equal(mr_cron_latest(&cron, NULL, noon, noon + 3600), noon + 3600);
+    assert_int_equal(mr_cron_latest(&cron, NULL, noon, noon), -1);
+    assert_int_equal(mr_cron_latest(&cron, NULL, noon, noon - 7200), -1);
 }
 
 static void test_a_long_pause_is_caught_up_at_once(void **state)
 {
     (void)state;
     mr_cron cron = parsed("30 2 29 2 *");
-    assert_int_equal(mr_cron_latest(&cron, 0, utc("2027-12-31 23:59:00")), utc("2024-02-29 02:30:00"));
+    assert_int_equal(mr_cron_latest(&cron, NULL, 0, utc("2027-12-31 23:59:00")), utc("2024-02-29 02:30:00"));
 }
 
 static void test_leap_days_are_found_over_a_century(void **state)
 {
     (void)state;
     mr_cron cron = parsed("0 0 29 2 *");
-    assert_int_equal(mr_cron_next(&cron, utc("2026-01-01 00:00:00")), utc("2028-02-29 00:00:00"));
-    assert_int_equal(mr_cron_next(&cron, utc("2096-02-29 00:00:00")), utc("2104-02-29 00:00:00"));
+    assert_int_equal(mr_cron_next(&cron, NULL, utc("2026-01-01 00:00:00")), utc("2028-02-29 00:00:00"));
+    assert_int_equal(mr_cron_next(&cron, NULL, utc("2096-02-29 00:00:00")), utc("2104-02-29 00:00:00"));
 }
 
 static void test_a_day_that_never_comes_has_no_next(void **state)
 {
     (void)state;
     mr_cron cron = parsed("0 0 30 2 *");
-    assert_int_equal(mr_cron_next(&cron, new_year_2026), -1);
-    assert_int_equal(mr_cron_latest(&cron, 0, new_year_2026), -1);
+    assert_int_equal(mr_cron_next(&cron, NULL, new_year_2026), -1);
+    assert_int_equal(mr_cron_latest(&cron, NULL, 0, new_year_2026), -1);
     cron = parsed("0 0 31 4,6,9,11 *");
-    assert_int_equal(mr_cron_next(&cron, new_year_2026), -1);
+    assert_int_equal(mr_cron_next(&cron, NULL, new_year_2026), -1);
 }
 
 static void test_times_before_1970_and_absurd_ones_are_safe(void **state)
 {
     (void)state;
     mr_cron cron = parsed("0 0 1 1 *");
-    assert_int_equal(mr_cron_next(&cron, -1), 0);
-    assert_int_equal(mr_cron_next(&cron, -86400), 0);
-    assert_int_equal(mr_cron_next(&cron, INT64_MAX), -1);
-    assert_int_equal(mr_cron_next(&cron, INT64_MIN), -1);
-    assert_int_equal(mr_cron_latest(&cron, INT64_MIN, INT64_MAX), -1);
-    assert_int_equal(mr_cron_latest(&cron, INT64_MIN, 5), 0);
+    assert_int_equal(mr_cron_next(&cron, NULL, -1), 0);
+    assert_int_equal(mr_cron_next(&cron, NULL, -86400), 0);
+    assert_int_equal(mr_cron_next(&cron, NULL, INT64_MAX), -1);
+    assert_int_equal(mr_cron_next(&cron, NULL, INT64_MIN), -1);
+    assert_int_equal(mr_cron_latest(&cron, NULL, INT64_MIN, INT64_MAX), -1);
+    assert_int_equal(mr_cron_latest(&cron, NULL, INT64_MIN, 5), 0);
 }
 
 static void test_blanks_around_and_between_fields_do_not_matter(void **state)
 {
     (void)state;
     mr_cron a = parsed("  0\t*  * * * "), b = parsed("0 * * * *");
-    assert_int_equal(mr_cron_next(&a, 5), mr_cron_next(&b, 5));
+    assert_int_equal(mr_cron_next(&a, NULL, 5), mr_cron_next(&b, NULL, 5));
 }
 
 static void test_names_and_macros_stand_for_their_numbers(void **state)

@@ -13,7 +13,7 @@ int64_t mr_schedule_next(const char *schedule, int64_t after_ms)
     mr_cron cron;
     if (mr_cron_parse(schedule, &cron, NULL) != MR_OK)
         return 0;
-    int64_t next = mr_cron_next(&cron, after_ms / 1000);
+    int64_t next = mr_cron_next(&cron, NULL, after_ms / 1000);
     return next < 0 ? 0 : next * 1000;
 }
 
@@ -23,7 +23,7 @@ static int64_t latest_due(const char *schedule, int64_t first_ms, int64_t now_ms
     mr_cron cron;
     if (mr_cron_parse(schedule, &cron, NULL) != MR_OK)
         return first_ms;
-    int64_t latest = mr_cron_latest(&cron, first_ms / 1000 - 1, now_ms / 1000);
+    int64_t latest = mr_cron_latest(&cron, NULL, first_ms / 1000 - 1, now_ms / 1000);
     return latest < 0 ? first_ms : latest * 1000;
 }
 

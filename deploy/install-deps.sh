@@ -10,10 +10,10 @@ set -euo pipefail
 build=(
     gcc libc6-dev cmake ninja-build pkg-config
     libuv1-dev libnng-dev libprotobuf-c-dev protobuf-c-compiler
-    libsqlite3-dev libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev libssl-dev libarchive-dev
+    tzdata libsqlite3-dev libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev libssl-dev libarchive-dev
     python3
 )
-tests=(clang clang-format libcmocka-dev libavro-dev sqlite3 curl git)
+tests=(clang clang-format libcmocka-dev libavro-dev sqlite3 curl git python3-croniter)
 
 usage() { sed -n '2,7s/^# \{0,1\}//p' "$0"; }
 
