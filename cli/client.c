@@ -1,5 +1,6 @@
 #include "cli/client.h"
 
+#include <pwd.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@ enum { MAX_ANSWER_BYTES = 256 * 1024 * 1024, RETRY_MS = 200, PATIENCE_MS = 60 * 
 struct client {
     CURL *curl;
     char *url;
+    char identity[180]; /* the header that says who asks */
     char problem[1200];
     char curl_problem[CURL_ERROR_SIZE];
 };
@@ -28,6 +30,22 @@ typedef struct http_exchange {
     int percent; /* shown */
 } http_exchange;
 
+/* user@host, for the audit trail: what this machine calls them. */
+static void identify(char *header, size_t size)
+{
+    char host[65] = "", user[64];
+    const struct passwd *entry = getpwuid(geteuid());
+    if (entry != NULL)
+        snprintf(user, sizeof user, "%s", entry->pw_name);
+    else
+        snprintf(user, sizeof user, "uid-%lu", (unsigned long)geteuid());
+    (void)gethostname(host, sizeof host - 1);
+    snprintf(header, size, "Millrace-User: %s@%s", user, host);
+    for (char *c = header; *c != '\0'; c++)
+        if (*c < ' ' || *c > '~')
+            *c = '?';
+}
+
 client *client_open(const char *url)
 {
     client *self = calloc(1, sizeof *self);
@@ -39,6 +57,7 @@ client *client_open(const char *url)
         client_close(&self);
         return NULL;
     }
+    identify(self->identity, sizeof self->identity);
     const size_t size = strlen(self->url);
     if (size > 0 && self->url[size - 1] == '/')
         self->url[size - 1] = '\0';
@@ -201,6 +220,7 @@ static CURLcode exchange_once(client *self, const http_request *request, const c
     append(&url, self->url, strlen(self->url));
     append(&url, request->path, strlen(request->path));
     struct curl_slist *headers = curl_slist_append(NULL, "Expect:");
+    headers = curl_slist_append(headers, self->identity);
     if (body != NULL)
         headers = curl_slist_append(headers, "Content-Type: application/json");
     if (request->keyed) {

@@ -18,6 +18,11 @@ static const option_spec ledger_options[] = {{"--run", "RUN", "of this run only"
                                              {"--dataset", "NAME", "of this dataset only"},
                                              {"--limit", "N", "of the newest N runs; default 1000"},
                                              {0}};
+static const option_spec audit_options[] = {
+    {"--what", "WHAT", "this kind of change only: apply_tenant, upload, run_now, ..."},
+    {"--before", "ID", "older than this entry"},
+    {"--limit", "N", "at most so many; default 100"},
+    {0}};
 static const option_spec rejected_options[] = {{"--dataset", "NAME", "of this dataset only"},
                                                {"--from", "OFFSET", "starting at this offset"},
                                                {"--limit", "N", "at most so many; default 100"},
@@ -84,6 +89,13 @@ const cli_command commands[] = {
      "in_flight\n",
      "  millrace ledger client_a\n"
      "  millrace ledger client_a --run manual-1 --output json\n"},
+    {NULL, "audit", "[TENANT]", 0, 1, audit_options, audit, "Shows who changed what, the newest first",
+     "  Of a tenant also after it was deleted. The table has the beginning of what was before and after; "
+     "with "
+     "--output json\n"
+     "  it is whole.\n",
+     "  millrace audit client_a\n"
+     "  millrace audit --what apply_tenant --limit 10 --output json\n"},
     {"rejected", "list", "TENANT", 1, 1, rejected_options, rejected_list,
      "Lists rejected rows with their reasons", NULL,
      "  millrace rejected list client_a\n"

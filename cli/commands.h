@@ -33,6 +33,9 @@ int rejected_list(const cli_call *call);
 int rejected_show(const cli_call *call);
 int status(const cli_call *call);
 
+/* audit_command.c */
+int audit(const cli_call *call);
+
 /* query_command.c */
 int query(const cli_call *call);
 

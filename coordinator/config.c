@@ -36,6 +36,8 @@ const mr_option mr_coordinator_options[] = {
       .help = "Memory in bytes that placement reckons for a sink task." },
     { .name = "undelivered.max.bytes", .type = MR_OPTION_INTEGER, .default_value = "4294967296", .minimum = 0, .maximum = INT64_MAX,
       .help = "Bytes of a tenant's files read but not delivered, above which its next run waits to read." },
+    { .name = "audit.retention.days", .type = MR_OPTION_INTEGER, .default_value = "365", .minimum = 1, .maximum = 36500,
+      .help = "Days for which entries of the audit trail are kept." },
     { .name = "task.binary", .type = MR_OPTION_TEXT,
       .help = "The program that inspects bus and stores (default: millrace-task beside this program or in ../task)." },
     { .name = "insecure", .type = MR_OPTION_BOOLEAN, .default_value = "false",
@@ -175,6 +177,7 @@ static mr_err resolve(mr_coordinator_config *config, mr_error *ret_error)
         .sink_memory_bytes = mr_option_integer(table, props, "sink.memory.bytes"),
         .source_cpu_millis = (uint32_t)mr_option_integer(table, props, "source.cpu.millis"),
         .sink_cpu_millis = (uint32_t)mr_option_integer(table, props, "sink.cpu.millis"),
+        .audit_retention_days = mr_option_integer(table, props, "audit.retention.days"),
         .undelivered_max_bytes = mr_option_integer(table, props, "undelivered.max.bytes"),
     };
     config->log_format = mr_option_text(table, props, "log.format");

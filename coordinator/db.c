@@ -302,6 +302,11 @@ int64_t mr_db_last_id(mr_db *db)
     return sqlite3_last_insert_rowid(db->sqlite);
 }
 
+int64_t mr_db_changes(const mr_db *db)
+{
+    return sqlite3_total_changes64(db->sqlite);
+}
+
 bool mr_db_failed(const mr_db *db)
 {
     return db->failed;

@@ -47,6 +47,7 @@ int64_t mr_db_int(mr_db *db, int64_t otherwise, const char *sql, const char *typ
 bool mr_db_text(mr_db *db, char *buf, size_t size, const char *sql, const char *types, ...);
 
 int64_t mr_db_last_id(mr_db *db);
+int64_t mr_db_changes(const mr_db *db); /* rows changed since the opening */
 
 bool mr_db_failed(const mr_db *db);
 /* MR_OK when nothing failed; else the error, which is forgotten. */

@@ -56,6 +56,15 @@ void mr_service_set_now(mr_service *service, int64_t now_ms)
     (void)now_ms;
 }
 
+void mr_service_set_client(mr_service *service, const char *who, const char *from)
+{
+    (void)service;
+    if (from == NULL)
+        return;
+    snprintf(fake.who, sizeof fake.who, "%s", who != NULL ? who : "");
+    snprintf(fake.from, sizeof fake.from, "%s", from);
+}
+
 static mr_err known(const char *tenant, mr_error *ret_error)
 {
     return strcmp(tenant, "client_a") == 0 ? MR_OK : mr_fail(ret_error, MR_ENOTFOUND, "no tenant %s", tenant);
@@ -291,4 +300,15 @@ mr_err mr_service_show_schema(mr_service *service, int64_t id, json_t **ret_view
 {
     (void)service;
     return answer("client_a", json_pack("{s:I}", "id", (json_int_t)id), ret_view, ret_error);
+}
+
+mr_err mr_service_list_audit(mr_service *service, const char *tenant, const char *what, int64_t before_id,
+                             int64_t limit, json_t **ret_view, mr_error *ret_error)
+{
+    (void)service;
+    (void)tenant;
+    (void)ret_error;
+    *ret_view = json_pack("[{s:s*, s:I, s:I}]", "what", what, "id", (json_int_t)before_id, "limit",
+                          (json_int_t)limit);
+    return MR_OK;
 }

@@ -14,6 +14,7 @@ typedef struct fake_calls {
     int64_t last_size;
     bool last_has_program;
     int last_log_fd;
+    char who[130], from[48]; /* of the last client */
 } fake_calls;
 
 extern fake_calls fake;

@@ -40,6 +40,10 @@ void mr_handle_show_schema(mr_request *request);
 /* rest_openapi.c */
 void mr_handle_openapi(mr_request *request);
 
+/* rest_audit.c */
+void mr_handle_audit(mr_request *request);
+void mr_handle_tenant_audit(mr_request *request);
+
 /* rest_inspect.c */
 void mr_handle_query(mr_request *request);
 void mr_handle_list_rejected(mr_request *request);

@@ -75,6 +75,13 @@ const char *mr_request_key(mr_request *request, bool *ret_ok)
     return NULL;
 }
 
+void mr_request_act(mr_request *request, void (*fn)(mr_request *))
+{
+    mr_service_set_client(request->service, request->who, request->from);
+    fn(request);
+    mr_service_set_client(request->service, NULL, NULL);
+}
+
 /* --- answers --- */
 
 void mr_request_respond(mr_request *request, unsigned int status, struct MHD_Response *response)
@@ -210,7 +217,7 @@ static void on_after_work(uv_work_t *handle, int status)
         return;
     }
     mr_rest_set_now(request->rest);
-    request->after_work(request);
+    mr_request_act(request, request->after_work);
     mr_request_resume(request);
 }
 

@@ -16,6 +16,8 @@ typedef struct mr_request {
     mr_service *service;
     struct MHD_Connection *connection;
     mr_route_match match;
+    const char *who;       /* what the client says of itself, or NULL */
+    char from[48];         /* its address */
     const char *tenant;    /* the first path parameter, or "" */
     int64_t declared_size; /* Content-Length, or -1 */
     int64_t received;      /* bytes of the body so far */
@@ -51,6 +53,11 @@ int64_t mr_request_number(mr_request *request, const char *name, int64_t minimum
                           int64_t otherwise, bool *ret_ok);
 /* The Idempotency-Key, or NULL; answers 400 and clears *ret_ok when it is longer than 200 bytes. */
 const char *mr_request_key(mr_request *request, bool *ret_ok);
+
+/* Fills in who and from; answers 400 and is false when the client's name cannot be taken. rest_audit.c */
+bool mr_request_identify(mr_request *request);
+/* Calls fn as the client: what it changes is told so in the audit trail. */
+void mr_request_act(mr_request *request, void (*fn)(mr_request *));
 
 /* --- answers --- */
 

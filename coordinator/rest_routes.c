@@ -39,6 +39,10 @@ const mr_route mr_routes[] = {
     {"GET", "/schedules", NULL, NULL, mr_handle_list_schedules, "the next five times of all tenants"},
     {"GET", "/workers", NULL, NULL, mr_handle_list_workers, "workers and whether they report"},
 
+    {"GET", "/tenants/{tenant}/audit", QUERY("what", "before", "limit"), NULL, mr_handle_tenant_audit,
+     "who changed what of a tenant, newest first; also of one that is gone"},
+    {"GET", "/audit", QUERY("what", "before", "limit"), NULL, mr_handle_audit,
+     "who changed what, newest first"},
     {"GET", "/tenants/{tenant}/ledger", QUERY("dataset", "run", "limit"), NULL, mr_handle_tenant_ledger,
      "what became of every row, by dataset, sink and run"},
     {"GET", "/ledger", QUERY("dataset", "run", "limit"), NULL, mr_handle_ledger, "the ledger of all tenants"},

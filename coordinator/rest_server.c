@@ -146,6 +146,8 @@ static void begin_request(mr_request *request, const char *method, const char *p
         mr_request_error(request, 403, "%s", error.text);
         return;
     }
+    if (!mr_request_identify(request))
+        return;
     mr_route_find(mr_routes, method, path, &request->match);
     if (request->match.route == NULL) {
         answer_unrouted(request, method, path);
@@ -207,7 +209,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
     }
     if (request->response == NULL && !request->handled) {
         request->handled = true;
-        request->match.route->handle(request);
+        mr_request_act(request, request->match.route->handle);
     }
     if (request->response != NULL)
         return send_answer(request);

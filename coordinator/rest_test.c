@@ -293,6 +293,21 @@ static void a_log_is_plain_text(void **state)
     assert_string_equal(body, "it ran\n");
 }
 
+static void the_service_is_told_who_asks(void **state)
+{
+    (void)state;
+    assert_int_equal(POST("/tenants/client_a/runs", .data = "", .header = "Millrace-User: ann@desk"), 202);
+    assert_string_equal(fake.who, "ann@desk");
+    assert_string_equal(fake.from, "127.0.0.1");
+    assert_int_equal(POST("/tenants/client_a/runs", .data = ""), 202);
+    assert_string_equal(fake.who, "");
+    assert_int_equal(POST("/tenants/client_a/runs", .data = "", .header = "Millrace-User: a\tb"), 400);
+    expect_message("header Millrace-User: at most 128 printable ASCII characters are taken");
+    assert_int_equal(GET("/audit?what=upload&before=7&limit=2"), 200);
+    assert_string_equal(body, "[{\"what\":\"upload\",\"id\":7,\"limit\":2}]\n");
+    assert_int_equal(GET("/tenants/client_a/audit?limit=0"), 400);
+}
+
 static void what_the_service_refuses_is_a_status(void **state)
 {
     (void)state;
@@ -644,6 +659,7 @@ int main(void)
         TEST(other_hosts_and_pages_are_kept_out),
         TEST(an_address_in_use_or_not_loopback_is_refused),
         TEST(a_log_is_plain_text),
+        TEST(the_service_is_told_who_asks),
         TEST(what_the_service_refuses_is_a_status),
         TEST(a_file_in_a_form_is_stored),
         TEST(an_empty_file_is_a_file),

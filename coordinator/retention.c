@@ -9,6 +9,7 @@ enum { BATCH = 100 };
 
 typedef struct expired_run {
     char run_uid[UID_BYTES];
+    char run_id[40];
     char tenant[64];
 } expired_run;
 
@@ -17,6 +18,9 @@ static mr_err execute_removed(mr_db *db, void *arg, json_t **ret_answer, mr_erro
     const expired_run *expired = arg;
     (void)ret_answer, (void)ret_error;
     mr_db_run(db, "UPDATE runs SET removed = 1 WHERE run_uid = ?", "t", expired->run_uid);
+    mr_audit(db, &(mr_audit_entry){.tenant = expired->tenant,
+                                   .subject = expired->run_id,
+                                   .after = json_pack("{s:s}", "files", "removed")});
     return MR_OK;
 }
 
@@ -35,6 +39,14 @@ static mr_err remove_files(mr_service *service, expired_run *expired, mr_error *
     return mr_apply(service, "files_removed", NULL, NULL, execute_removed, expired, NULL, ret_error);
 }
 
+static mr_err execute_expire(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
+{
+    const mr_service *service = arg;
+    (void)ret_answer, (void)ret_error;
+    mr_audit_expire(db, service->now_ms, service->config.audit_retention_days);
+    return MR_OK;
+}
+
 mr_err mr_retain(mr_service *service, mr_error *ret_error)
 {
     expired_run list[BATCH];
@@ -42,7 +54,8 @@ mr_err mr_retain(mr_service *service, mr_error *ret_error)
     /* A failed run whose files a retry is about to claim keeps them. */
     mr_query *query = mr_db_select(
         service->db,
-        "SELECT r.run_uid, r.tenant FROM runs r JOIN tenants t ON t.uid = r.uid JOIN specs s ON s.uid = "
+        "SELECT r.run_uid, r.tenant, r.run_id FROM runs r JOIN tenants t ON t.uid = r.uid JOIN specs s ON "
+        "s.uid = "
         "t.uid AND"
         " s.version = t.version WHERE r.removed = 0 AND r.files > 0 AND r.finished_ms > 0 AND r.state <> "
         "'CANCELLED' AND"
@@ -52,6 +65,7 @@ mr_err mr_retain(mr_service *service, mr_error *ret_error)
     while (mr_query_next(query)) {
         snprintf(list[count].run_uid, UID_BYTES, "%s", mr_query_text(query, 0));
         snprintf(list[count].tenant, sizeof list[count].tenant, "%s", mr_query_text(query, 1));
+        snprintf(list[count].run_id, sizeof list[count].run_id, "%s", mr_query_text(query, 2));
         count++;
     }
     for (size_t i = 0; i < count; i++) {
@@ -59,5 +73,5 @@ mr_err mr_retain(mr_service *service, mr_error *ret_error)
         if (err != MR_OK)
             return err;
     }
-    return mr_db_take_error(service->db, ret_error);
+    return mr_apply(service, "audit_expired", NULL, NULL, execute_expire, service, NULL, ret_error);
 }

@@ -46,6 +46,9 @@ static mr_err execute_cancelled(mr_db *db, void *arg, json_t **ret_answer, mr_er
               "t", uid);
     mr_db_run(db, "UPDATE run_datasets SET state = 'ABANDONED' WHERE run_uid = ?", "t", uid);
     mr_db_run(db, "UPDATE run_sinks SET state = 'FINAL' WHERE run_uid = ?", "t", uid);
+    mr_audit(db, &(mr_audit_entry){.subject = cancelled->run->run_id,
+                                   .before = json_pack("{s:s}", "state", RUN_CANCELLING),
+                                   .after = json_pack("{s:s}", "state", RUN_CANCELLED)});
     return MR_OK;
 }
 

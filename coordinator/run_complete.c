@@ -68,6 +68,10 @@ static mr_err execute_final(mr_db *db, void *arg, json_t **ret_answer, mr_error 
               "it", final->service->now_ms, run->run_uid);
     mr_db_run(db, "UPDATE uploads SET state = ? WHERE run_uid = ? AND state = 'claimed'", "tt", files,
               run->run_uid);
+    mr_audit(db, &(mr_audit_entry){.subject = run->run_id,
+                                   .before = json_pack("{s:s}", "state", run->state),
+                                   .after = json_pack("{s:s, s:o}", "state", run->outcome, "reason",
+                                                      mr_json_text(run->reason))});
     return MR_OK;
 }
 

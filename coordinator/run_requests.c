@@ -54,6 +54,10 @@ static void insert_queued(mr_db *db, const run_request *request, const char *tri
               " 'QUEUED', ?, ?)",
               "tttttii", run_uid, request->tenant.tenant, request->tenant.uid, run_id, trigger,
               request->tenant.version, request->service->now_ms);
+    mr_audit(db, &(mr_audit_entry){.subject = run_id,
+                                   .after = json_pack("{s:s, s:s, s:s, s:o}", "state", RUN_QUEUED, "trigger",
+                                                      trigger, "run_uid", run_uid, "retry_of",
+                                                      mr_json_text(request->run.run_id))});
 }
 
 static mr_err execute_run_now(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
@@ -132,6 +136,10 @@ static mr_err execute_to(mr_db *db, void *arg, json_t **ret_answer, mr_error *re
                   request->to, run->run_uid, run->state);
     }
     *ret_answer = run_answer(db, run->run_uid);
+    mr_audit(db,
+             &(mr_audit_entry){.subject = run->run_id,
+                               .before = json_pack("{s:s}", "state", run->state),
+                               .after = json_pack("{s:O}", "state", json_object_get(*ret_answer, "state"))});
     return MR_OK;
 }
 
@@ -229,10 +237,14 @@ static mr_err execute_retry(mr_db *db, void *arg, json_t **ret_answer, mr_error 
     return MR_OK;
 }
 
-static mr_err execute_nothing(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
+static mr_err execute_retry_tasks(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
 {
+    const mr_run *run = arg;
     (void)ret_error;
-    *ret_answer = run_answer(db, arg);
+    *ret_answer = run_answer(db, run->run_uid);
+    mr_audit(db, &(mr_audit_entry){
+                     .subject = run->run_id,
+                     .after = json_pack("{s:s, s:s}", "state", run->state, "failed_tasks", "started again")});
     return MR_OK;
 }
 
@@ -255,7 +267,9 @@ mr_err mr_service_retry_run(mr_service *service, const char *key, const char *te
         return mr_fail(ret_error, MR_EREFUSED,
                        "run %s is %s: only FAILED runs, and runs with failed tasks, are retried",
                        request.run.run_id, request.run.state);
-    mr_retry_failed_tasks(service, tenant);
-    return mr_apply(service, "retry_tasks", tenant, key, execute_nothing, request.run.run_uid, ret_answer,
-                    ret_error);
+    err = mr_apply(service, "retry_tasks", tenant, key, execute_retry_tasks, &request.run, ret_answer,
+                   ret_error);
+    if (err == MR_OK)
+        mr_retry_failed_tasks(service, tenant);
+    return err;
 }

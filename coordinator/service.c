@@ -37,6 +37,9 @@ mr_err mr_apply(mr_service *service, const char *name, const char *tenant, const
     mr_command command = {
         .name = name,
         .key = key != NULL ? own : NULL,
+        .tenant = tenant,
+        .who = service->asked ? service->who : "coordinator",
+        .from = service->asked ? service->from : NULL,
         .now_ms = service->now_ms,
         .execute = execute,
         .arg = arg,
@@ -112,6 +115,13 @@ void mr_mark_due(mr_service *service)
 void mr_service_set_now(mr_service *service, int64_t now_ms)
 {
     service->now_ms = now_ms;
+}
+
+void mr_service_set_client(mr_service *service, const char *who, const char *from)
+{
+    service->asked = from != NULL;
+    service->who = who;
+    service->from = from;
 }
 
 const mr_service_config *mr_service_config_of(const mr_service *service)

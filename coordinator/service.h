@@ -31,6 +31,7 @@ typedef struct mr_service_config {
     int64_t source_memory_bytes, sink_memory_bytes; /* requests of our own tasks */
     uint32_t source_cpu_millis, sink_cpu_millis;
     int64_t undelivered_max_bytes; /* of a tenant; above it the next run's source waits */
+    int64_t audit_retention_days;
 } mr_service_config;
 
 /* Opens state and staging, completes or drops uploads that were cut off, and makes every tenant due for a
@@ -43,6 +44,10 @@ const mr_service_config *mr_service_config_of(const mr_service *service);
 /* The time that requests see: the loop sets it before it calls anything below (simulations set what they
  * like). */
 void mr_service_set_now(mr_service *service, int64_t now_ms);
+
+/* Who asks for what is done from now on, for the audit trail: what the client says of itself (may be NULL)
+ * and its address; borrowed. `from` NULL: nobody, the coordinator itself. */
+void mr_service_set_client(mr_service *service, const char *who, const char *from);
 
 /* --- tenants --- */
 
@@ -161,6 +166,10 @@ mr_err mr_service_status(mr_service *service, json_t **ret_view, mr_error *ret_e
  * schema.id, schemas, primary.key, connector.class and the options of the first sink (store). */
 mr_err mr_service_inspect_config(mr_service *service, const char *tenant, const char *dataset,
                                  mr_props *config, mr_error *ret_error);
+/* Entries of the audit trail, newest first, with ids below `before_id`; of one tenant (also one that is
+ * gone), of one kind, or NULL. [{"id","at","who","from","tenant","what","subject","before","after"}] */
+mr_err mr_service_list_audit(mr_service *service, const char *tenant, const char *what, int64_t before_id,
+                             int64_t limit, json_t **ret_view, mr_error *ret_error);
 /* Schema with that id: {"id","subject","version","schema":text}. */
 mr_err mr_service_show_schema(mr_service *service, int64_t id, json_t **ret_view, mr_error *ret_error);
 

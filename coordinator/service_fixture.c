@@ -46,6 +46,7 @@ void fixture_open(service_fixture *fixture)
         .source_cpu_millis = 100,
         .sink_cpu_millis = 100,
         .undelivered_max_bytes = 1 << 30,
+        .audit_retention_days = 365,
     };
     open_service(fixture);
 }

@@ -7,6 +7,7 @@
 #ifndef MR_COORDINATOR_SERVICE_INTERNAL_H
 #define MR_COORDINATOR_SERVICE_INTERNAL_H
 
+#include "coordinator/audit.h"
 #include "coordinator/name_map.h"
 #include "coordinator/service.h"
 #include "coordinator/staging.h"
@@ -134,6 +135,8 @@ struct mr_service {
     mr_db *db;
     mr_staging *staging;
     int64_t now_ms, started_ms;
+    bool asked;                   /* a client's request is being executed; by whom, borrowed: */
+    const char *who, *from;       /* who may be NULL */
     int64_t wake_ms;              /* when tick has something to do; INT64_MAX: nothing */
     uint64_t events, events_seen; /* tenants marked, workers changed; as of the last reconcile */
     int64_t promised_ms;          /* what the last reconcile returned */
@@ -300,6 +303,10 @@ void mr_workers_check(mr_service *service); /* workers.c: silence, disconnects *
 /* We were late ourselves (stopped, or busy): that time is not the workers' silence. */
 void mr_workers_excuse(mr_service *service, int64_t late_ms);
 mr_err mr_workers_release_lost(mr_service *service, mr_error *ret_error);
+
+/* Within a command: the entry of the audit trail of an applied tenant; `before` NULL: it is new.
+ * audit_apply.c */
+void mr_audit_apply(mr_db *db, const mr_tenant_spec *before, const mr_tenant_spec *after, int64_t version);
 
 /* --- observations, ledger, upkeep --- */
 

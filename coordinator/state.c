@@ -1,6 +1,7 @@
 /* state.c - see state.h. */
 #include "coordinator/state.h"
 
+#include "coordinator/audit.h"
 #include "coordinator/state_schema.h"
 
 #include <stdio.h>
@@ -99,7 +100,10 @@ mr_err mr_state_apply(mr_state *state, const mr_command *command, json_t **ret_a
         repeated = known(db, command->name, command->key, &answer);
     mr_err err = MR_OK;
     if (!repeated && !mr_db_failed(db)) {
+        const mr_audit_mark mark = mr_audit_begin(db);
         err = command->execute(db, command->arg, &answer, &error);
+        if (err == MR_OK)
+            mr_audit_end(db, mark, command, answer);
         if (err == MR_OK && command->key != NULL)
             remember(state, command, answer);
     }

@@ -2,6 +2,11 @@
  * SQLite transaction (WAL, synchronous=FULL) together with its idempotency key; nothing else writes to
  * coordinator.db.
  *
+ * Every command that was asked for (it has an answer) and changed something leaves an entry in the audit
+ * trail, in its own transaction. To name its subject and what was before and after, `execute` calls
+ * mr_audit() (audit.h); else the entry holds the answer. A command without an answer, a decision of the
+ * coordinator's own, leaves one when it calls mr_audit().
+ *
  * Thread: the loop thread only.
  */
 #ifndef MR_COORDINATOR_STATE_H
@@ -14,8 +19,11 @@
 typedef struct mr_state mr_state;
 
 typedef struct mr_command {
-    const char *name; /* "run_now": what it is; a key is unique within a name */
-    const char *key;  /* idempotency key, NULL: none; at most 200 bytes */
+    const char *name;   /* "run_now": what it is; a key is unique within a name */
+    const char *key;    /* idempotency key, NULL: none; at most 200 bytes */
+    const char *tenant; /* whom it is about, NULL: nobody; for the audit trail, as the next two */
+    const char *who;    /* as the client says; "coordinator": nobody asked for it */
+    const char *from;   /* address of the client */
     int64_t now_ms;
     /* Reads and writes in the transaction. An error rolls all back. *ret_answer (may be left NULL) is stored
      * with the key and answered again when the key comes again. */

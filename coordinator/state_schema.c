@@ -108,6 +108,12 @@ static const char *const steps[] = {
     "key))"
     " WITHOUT ROWID;"
     "CREATE INDEX idempotency_age ON idempotency(at_ms);",
+    /* 2: the audit trail; not bound to tenants, which it outlives */
+    "CREATE TABLE audit(id INTEGER PRIMARY KEY AUTOINCREMENT, at_ms INTEGER NOT NULL, who TEXT, peer TEXT,"
+    " tenant TEXT, what TEXT NOT NULL, subject TEXT, before TEXT, after TEXT);"
+    "CREATE INDEX audit_age ON audit(at_ms);"
+    "CREATE INDEX audit_tenant ON audit(tenant, id);"
+    "CREATE INDEX audit_what ON audit(what, id);",
 };
 
 mr_err mr_state_migrate(mr_db *db, mr_error *ret_error)

@@ -29,6 +29,10 @@ static mr_err execute_deleting(mr_db *db, void *arg, json_t **ret_answer, mr_err
             "--purge",
             request->tenant.tenant, (long long)files, (long long)runs);
     mr_db_run(db, "UPDATE tenants SET state = 'DELETING', next_due_ms = NULL WHERE uid = ?", "t", uid);
+    mr_audit(db, &(mr_audit_entry){
+                     .before = json_pack("{s:s, s:I, s:I}", "state", request->tenant.state, "files",
+                                         (json_int_t)files, "unfinished_runs", (json_int_t)runs),
+                     .after = json_pack("{s:s, s:b}", "state", "DELETING", "purge", (int)request->purge)});
     *ret_answer = json_pack("{s:s, s:s}", "tenant", request->tenant.tenant, "state", "DELETING");
     return MR_OK;
 }
@@ -69,6 +73,9 @@ static mr_err execute_deleted(mr_db *db, void *arg, json_t **ret_answer, mr_erro
     mr_db_run(db, "DELETE FROM topics WHERE tenant = ?", "t", tenant->tenant);
     mr_db_run(db, "DELETE FROM store_tables WHERE tenant = ?", "t", tenant->tenant);
     mr_db_run(db, "DELETE FROM tenants WHERE uid = ?", "t", uid);
+    mr_audit(db, &(mr_audit_entry){.tenant = tenant->tenant,
+                                   .before = json_pack("{s:s, s:s, s:I}", "state", tenant->state, "uid", uid,
+                                                       "version", (json_int_t)tenant->version)});
     return MR_OK;
 }
 

@@ -221,6 +221,7 @@ static mr_err execute_apply(mr_db *db, void *arg, json_t **ret_answer, mr_error 
         mr_db_run(db,
                   "UPDATE tenants SET version = ?, schedule = ?, next_due_ms = nullif(?, 0) WHERE tenant = ?",
                   "itit", apply->tenant.version, schedule, next, apply->tenant.tenant);
+    mr_audit_apply(db, apply->last, apply->spec, apply->tenant.version);
     *ret_answer = json_pack("{s:s, s:s}", "tenant", apply->tenant.tenant, "uid", apply->tenant.uid);
     return MR_OK;
 }

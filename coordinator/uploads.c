@@ -138,6 +138,7 @@ static mr_err execute_ready(mr_db *db, void *arg, json_t **ret_answer, mr_error 
     if (mr_query_next(query)) {
         *ret_answer = upload_view(query);
         mr_query_end(query);
+        mr_audit(db, &(mr_audit_entry){.subject = receive->name, .after = json_incref(*ret_answer)});
     }
     return MR_OK;
 }
