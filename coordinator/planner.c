@@ -1,4 +1,5 @@
 /* planner.c - what should run for a tenant, from its specification and the states of its runs. */
+#include "coordinator/gone_sinks.h"
 #include "coordinator/sink_scope.h"
 #include "coordinator/task_config.h"
 
@@ -24,13 +25,6 @@ static mr_err hand_over(tenant_plan *plan, mr_want *want, Mr__Proto__SinkScope *
     mr_err err = mr_config_assignment(&plan->config, plan->tenant->tenant, want->connector, want->kind, scope,
                                       &want->assignment, ret_error);
     return err == MR_OK ? mr_want_task(plan->service, plan->tenant->tenant, want, ret_error) : err;
-}
-
-static void start_config(tenant_plan *plan)
-{
-    mr_arena_reset(&plan->config.arena);
-    plan->config.count = 0;
-    plan->config.failed = false;
 }
 
 static void set_run(tenant_plan *plan, const mr_run *run)
@@ -131,7 +125,7 @@ static mr_err plan_program(tenant_plan *plan, const mr_run *run, mr_error *ret_e
     if (err != MR_OK)
         return err;
     bool program = spec->program != NULL || spec->agreement->program_command_count > 0;
-    start_config(plan);
+    mr_config_start(&plan->config);
     mr_config_tenant(&plan->config, plan->tenant, "");
     set_run(plan, run);
     set_path(plan, "run.dir", "runs/%s", run->run_uid, 0);
@@ -229,7 +223,7 @@ static mr_err plan_source(tenant_plan *plan, const mr_run *run, const char *name
     if (dataset == NULL)
         return mr_fail(ret_error, MR_EBUG, "run %s: dataset %s is not in version %lld", run->run_id, name,
                        (long long)run->version);
-    start_config(plan);
+    mr_config_start(&plan->config);
     mr_config_tenant(&plan->config, plan->tenant, name);
     set_run(plan, run);
     mr_config_topic(&plan->config, plan->service, plan->tenant->tenant, dataset);
@@ -290,7 +284,7 @@ static mr_err plan_sink(tenant_plan *plan, const mr_dataset *dataset, const mr_a
     const mr_agreement *agreement = plan->spec->agreement;
     Mr__Proto__SinkScope *scope;
     char connector[NAME_BYTES];
-    start_config(plan);
+    mr_config_start(&plan->config);
     mr_config_tenant(&plan->config, plan->tenant, dataset->name);
     mr_config_topic(&plan->config, service, plan->tenant->tenant, dataset);
     mr_err err = mr_config_schema(&plan->config, service, plan->tenant, dataset, 0, ret_error);
@@ -321,6 +315,8 @@ static bool sink_wanted(tenant_plan *plan, const mr_dataset *dataset, const mr_a
     char connector[NAME_BYTES];
     snprintf(connector, sizeof connector, "%s-%s", dataset->name, sink->name);
     mr_task *task = mr_task_find(service, plan->tenant->tenant, connector);
+    if (task != NULL && task->kind != MR__PROTO__TASK_KIND__SINK)
+        task = NULL; /* of a former sink of that name */
     bool work = mr_sink_has_work(service, plan->tenant, dataset->name, sink->name,
                                  plan->spec->agreement->max_rejected_percent >= 0);
     if (work || task == NULL) {
@@ -383,6 +379,8 @@ mr_err mr_plan_tenant(mr_service *service, const mr_tenant *tenant, mr_error *re
             err = mr_load_spec(service, tenant->uid, tenant->version, &plan.spec, ret_error);
         if (err == MR_OK)
             err = plan_sinks(&plan, ret_error);
+        if (err == MR_OK)
+            err = mr_plan_gone_sinks(service, tenant, &plan.config, ret_error);
     }
     mr_config_fini(&plan.config);
     if (err == MR_OK)

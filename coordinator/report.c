@@ -1,7 +1,7 @@
 /* report.c - what a worker reports. Progress is noted; what has ended is decided in a command, and
  * acknowledged only once that is durable: until then the worker says it again. */
 #include "coordinator/drive.h"
-#include "coordinator/service_internal.h"
+#include "coordinator/gone_sinks.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -148,6 +148,17 @@ static mr_err execute_gone(mr_db *db, void *arg, json_t **ret_answer, mr_error *
     return MR_OK;
 }
 
+static mr_err execute_sink_released(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
+{
+    const task_decision *decision = arg;
+    mr_tenant tenant;
+    (void)ret_answer, (void)ret_error;
+    if (mr_load_tenant(decision->service, decision->task->tenant, &tenant))
+        mr_sink_released(db, tenant.uid, decision->task->dataset, decision->task->sink);
+    mr_task_erase(db, decision->task);
+    return MR_OK;
+}
+
 static mr_err execute_failed(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
 {
     const task_decision *decision = arg;
@@ -256,6 +267,9 @@ static mr_err decide_ended(task_decision *decision, mr_error *ret_error)
             break;
         MR_FAULT("source_end_unrecorded");
         return decide_and_drop(decision, "source_ended", execute_source_ended, ret_error);
+    case MR__PROTO__TASK_KIND__RELEASE:
+        MR_FAULT("sink_released_unrecorded");
+        return decide_and_drop(decision, "sink_released", execute_sink_released, ret_error);
     default:
         break;
     }

@@ -60,7 +60,7 @@ static void check_ledger(mr_db *db, const mr_run *run, int64_t now_ms)
         mr_db_select(db,
                      "SELECT s.dataset, s.sink, d.produced, s.delivered, s.rejected, s.abandoned FROM"
                      " run_sinks s JOIN run_datasets d USING(run_uid, dataset) WHERE s.run_uid = ? AND"
-                     " d.produced <> s.delivered + s.rejected + s.abandoned",
+                     " s.state = 'FINAL' AND d.produced <> s.delivered + s.rejected + s.abandoned",
                      "t", run->run_uid);
     while (mr_query_next(query)) {
         char text[500];
@@ -124,40 +124,25 @@ mr_err mr_run_deliver(mr_service *service, const mr_run *run, bool *ret_moved, m
 
 /* --- skip ranges --- */
 
+/* Of run_sinks `s`. While its source runs a removed sink's range is not known yet. */
+#define SQL_SETTLED                                                                                          \
+    "s.state = 'SKIPPING' AND NOT EXISTS " SQL_NOT_PASSED " AND EXISTS (SELECT 1 FROM run_datasets d WHERE"  \
+    " d.run_uid = s.run_uid AND d.dataset = s.dataset AND d.state <> 'OPEN')"
+
 static mr_err execute_settle(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
 {
     (void)ret_answer, (void)ret_error;
-    mr_db_run(
-        db,
-        "UPDATE run_sinks AS s SET state = 'FINAL', delivered = " SQL_SUM(
-            "delivered") ", rejected = " SQL_SUM("rejected") ", abandoned = (SELECT produced FROM "
-                                                             "run_datasets d WHERE d.run_uid = s.run_uid AND"
-                                                             " d.dataset = s.dataset) - " SQL_SUM(
-                                                                 "delivered") " - " SQL_SUM("rejected") " WHE"
-                                                                                                        "RE "
-                                                                                                        "uid "
-                                                                                                        "= ? "
-                                                                                                        "AND "
-                                                                                                        "stat"
-                                                                                                        "e = "
-                                                                                                        "'SKI"
-                                                                                                        "PPIN"
-                                                                                                        "G' "
-                                                                                                        "AND "
-                                                                                                        "NOT "
-                                                                                                        "EXIS"
-                                                                                                        "TS"
-                                                                                                        " " SQL_NOT_PASSED,
-        "t", (const char *)arg);
+    mr_db_run(db,
+              "UPDATE run_sinks AS s SET state = 'FINAL', " SQL_LINE_COUNTS " WHERE uid = ? AND " SQL_SETTLED,
+              "t", (const char *)arg);
     return MR_OK;
 }
 
 mr_err mr_settle_skips(mr_service *service, const char *tenant, const char *uid, mr_error *ret_error)
 {
     if (mr_db_int(service->db, 0,
-                  "SELECT EXISTS (SELECT 1 FROM run_sinks s WHERE s.uid = ? AND s.state = 'SKIPPING' AND NOT"
-                  " EXISTS " SQL_NOT_PASSED ")",
-                  "t", uid) == 0)
+                  "SELECT EXISTS (SELECT 1 FROM run_sinks s WHERE s.uid = ? AND " SQL_SETTLED ")", "t",
+                  uid) == 0)
         return mr_db_take_error(service->db, ret_error);
     return mr_apply(service, "settle_skips", tenant, NULL, execute_settle, (void *)uid, NULL, ret_error);
 }

@@ -428,6 +428,119 @@ static void nothing_is_due_while_a_run_is_active(void **state)
     assert_int_equal(fixture_run_count(fixture, "a", "DELIVERING"), 1);
 }
 
+/* --- removed sinks --- */
+
+#define TWO_SINKS                                                                                            \
+    "\"sinks\": [{\"name\": \"store\", \"class\": \"sqlite\"},"                                              \
+    " {\"name\": \"second\", \"class\": \"sqlite\", \"table\": \"copy\"}],"
+
+/* A run of two rows, of which the second sink has delivered one; it is in `status`. */
+static void deliver_half(service_fixture *fixture, fixture_status *status)
+{
+    char uid[64];
+    fixture_apply(fixture, "a", NEVER, TWO_SINKS);
+    to_source(fixture, "a");
+    fixture_source_ended(status, fixture_assignment(fixture, "rows-source"), 0, 2, 0);
+    assert_true(fixture_say(fixture, status));
+    newest_uid(fixture, "a", uid);
+    fixture_delivered(status, fixture_assignment(fixture, "rows-store"), uid, 1, 2, 2);
+    fixture_say(fixture, status);
+    fixture_delivered(status, fixture_assignment(fixture, "rows-second"), uid, 1, 1, 1);
+    fixture_say(fixture, status);
+    assert_string_equal(fixture_run_state(fixture, "a"), "DELIVERING");
+}
+
+static const Mr__Proto__Assignment *release_of_second(service_fixture *fixture)
+{
+    fixture_report(fixture, NULL, 0); /* the sink's task is gone */
+    fixture_report(fixture, NULL, 0);
+    const Mr__Proto__Assignment *release = fixture_assignment(fixture, "rows-second");
+    assert_non_null(release);
+    assert_int_equal(release->kind, MR__PROTO__TASK_KIND__RELEASE);
+    return release;
+}
+
+static void a_removed_sink_is_released_once_its_task_is_gone(void **state)
+{
+    service_fixture *fixture = *state;
+    fixture_status status;
+    deliver_half(fixture, &status);
+    int64_t epoch = fixture_assignment(fixture, "rows-second")->epoch;
+    fixture_apply(fixture, "a", NEVER, "");
+    assert_string_equal(fixture_run_state(fixture, "a"), "COMPLETED");
+    fixture_restart(fixture);
+    const Mr__Proto__Assignment *release = release_of_second(fixture);
+    assert_true(release->epoch > epoch);
+    assert_null(mr_assignment_property(release, "retention.ms"));
+    fixture_ended(&status, release);
+    assert_true(fixture_say(fixture, &status));
+    assert_null(fixture_assignment(fixture, "rows-second"));
+    fixture_restart(fixture);
+    fixture_report(fixture, NULL, 0);
+    assert_null(fixture_assignment(fixture, "rows-second")); /* not again */
+    json_t *lines = NULL;
+    assert_int_equal(mr_service_list_ledger(fixture->service, "a", NULL, NULL, 9, &lines, NULL), MR_OK);
+    int64_t delivered = 0, abandoned = 0;
+    for (size_t i = 0; i < json_array_size(lines); i++) {
+        delivered += json_integer_value(json_object_get(json_array_get(lines, i), "delivered"));
+        abandoned += json_integer_value(json_object_get(json_array_get(lines, i), "abandoned"));
+    }
+    json_decref(lines);
+    assert_int_equal(delivered, 3); /* what the removed one had delivered stays delivered */
+    assert_int_equal(abandoned, 1);
+}
+
+static void a_sink_that_comes_back_is_not_released(void **state)
+{
+    service_fixture *fixture = *state;
+    fixture_status status;
+    deliver_half(fixture, &status);
+    fixture_apply(fixture, "a", NEVER, "");
+    (void)release_of_second(fixture);
+    fixture_apply(fixture, "a", NEVER, TWO_SINKS);
+    fixture_report(fixture, NULL, 0);
+    fixture_report(fixture, NULL, 0);
+    assert_null(fixture_assignment(fixture, "rows-second"));
+    to_source(fixture, "a"); /* and gets the rows of the next run */
+    fixture_source_ended(&status, fixture_assignment(fixture, "rows-source"), 2, 2, 0);
+    fixture_say(fixture, &status);
+    assert_int_equal(fixture_assignment(fixture, "rows-second")->kind, MR__PROTO__TASK_KIND__SINK);
+}
+
+static void a_sink_removed_while_rows_are_read_is_released_afterwards(void **state)
+{
+    service_fixture *fixture = *state;
+    fixture_status status;
+    fixture_apply(fixture, "a", NEVER, TWO_SINKS);
+    to_source(fixture, "a");
+    fixture_apply(fixture, "a", NEVER, "");
+    fixture_report(fixture, NULL, 0);
+    assert_null(fixture_assignment(fixture, "rows-second"));
+    fixture_source_ended(&status, fixture_assignment(fixture, "rows-source"), 0, 2, 0);
+    assert_true(fixture_say(fixture, &status));
+    fixture_ended(&status, release_of_second(fixture));
+    assert_true(fixture_say(fixture, &status));
+    assert_int_equal(ledger(fixture, "a", "abandoned"), 2);
+}
+
+static void a_removed_dataset_takes_its_topic_along_when_it_is_old(void **state)
+{
+    service_fixture *fixture = *state;
+    a_run_comes_to_its_end(state);
+    fixture_apply_dataset(fixture, "a", NEVER, "", "other");
+    fixture_pass(fixture, (int64_t)86400000);
+    fixture_report(fixture, NULL, 0);
+    fixture_report(fixture, NULL, 0);
+    assert_null(fixture_assignment(fixture, "rows-store"));
+    fixture_pass(fixture, (int64_t)86400000 + 1);
+    fixture_report(fixture, NULL, 0);
+    fixture_report(fixture, NULL, 0);
+    const Mr__Proto__Assignment *release = fixture_assignment(fixture, "rows-store");
+    assert_non_null(release);
+    assert_int_equal(release->kind, MR__PROTO__TASK_KIND__RELEASE);
+    assert_string_equal(mr_assignment_property(release, "retention.ms"), "0");
+}
+
 /* --- uploads, tenants --- */
 
 static void a_repeated_upload_is_the_same_upload(void **state)
@@ -494,6 +607,10 @@ int main(void)
         TEST(a_due_time_without_files_is_skipped_without_a_task),
         TEST(of_missed_times_only_the_latest_is_caught_up),
         TEST(nothing_is_due_while_a_run_is_active),
+        TEST(a_removed_sink_is_released_once_its_task_is_gone),
+        TEST(a_sink_that_comes_back_is_not_released),
+        TEST(a_sink_removed_while_rows_are_read_is_released_afterwards),
+        TEST(a_removed_dataset_takes_its_topic_along_when_it_is_old),
         TEST(a_repeated_upload_is_the_same_upload),
         TEST(a_tenant_with_files_is_deleted_only_by_purge),
         TEST(files_of_finished_runs_are_removed_after_their_days),

@@ -13,9 +13,9 @@
 enum { START_S = 1772366430 }; /* 2026-03-01T12:00:30Z */
 
 static const char dataset[] =
-    "{\"name\": \"rows\", \"file_type\": \"csv\", \"key_space\": \"space_%s\", \"schema\": {\"type\": "
+    "{\"name\": \"%s\", \"file_type\": \"csv\", \"key_space\": \"space_%s\", \"schema\": {\"type\": "
     "\"record\", \"name\":"
-    " \"numbered\", \"fields\": [{\"name\": \"id\", \"type\": \"int\"}]}, \"primary_key\": [\"id\"]}";
+    " \"numbered_%s\", \"fields\": [{\"name\": \"id\", \"type\": \"int\"}]}, \"primary_key\": [\"id\"]}";
 
 static void open_service(service_fixture *fixture)
 {
@@ -78,6 +78,12 @@ void fixture_pass(service_fixture *fixture, int64_t ms)
 
 void fixture_apply(service_fixture *fixture, const char *tenant, const char *schedule, const char *more)
 {
+    fixture_apply_dataset(fixture, tenant, schedule, more, "rows");
+}
+
+void fixture_apply_dataset(service_fixture *fixture, const char *tenant, const char *schedule,
+                           const char *more, const char *name)
+{
     char text[1024], rows[1024];
     mr_error error = {0};
     json_t *answer = NULL;
@@ -90,7 +96,7 @@ void fixture_apply(service_fixture *fixture, const char *tenant, const char *sch
         "{\"requests\":"
         " {\"memory\": \"16Mi\", \"cpu\": \"100m\"}, \"limits\": {\"memory\": \"16Mi\", \"cpu\": \"100m\"}}}",
         tenant, schedule, more);
-    snprintf(rows, sizeof rows, dataset, tenant);
+    snprintf(rows, sizeof rows, dataset, name, tenant, name);
     if (mr_agreement_parse(mr_slice_of(text), &rules, NULL, &spec.agreement, &error) != MR_OK ||
         mr_dataset_parse(mr_slice_of(rows), &dataset_rules, NULL, &spec.datasets[0], &error) != MR_OK ||
         mr_service_apply_tenant(fixture->service, NULL, &spec, NULL, &answer, &error) != MR_OK)
@@ -216,6 +222,12 @@ void fixture_source_ended(fixture_status *out, const Mr__Proto__Assignment *assi
     out->source.n_ranges = 1;
     out->range.first = first;
     out->range.end = first + (int64_t)produced;
+}
+
+void fixture_ended(fixture_status *out, const Mr__Proto__Assignment *assignment)
+{
+    start_status(out, assignment);
+    out->status.state = MR__PROTO__TASK_STATE__ENDED;
 }
 
 void fixture_delivered(fixture_status *out, const Mr__Proto__Assignment *assignment, const char *run_uid,

@@ -24,6 +24,9 @@ void fixture_restart(service_fixture *fixture);
 
 /* `more` is added to the agreement ("\"attempts\": 2,"); no program, one dataset "rows", one partition. */
 void fixture_apply(service_fixture *fixture, const char *tenant, const char *schedule, const char *more);
+/* The same with another name of the dataset. */
+void fixture_apply_dataset(service_fixture *fixture, const char *tenant, const char *schedule,
+                           const char *more, const char *name);
 int64_t fixture_upload(service_fixture *fixture, const char *tenant, const char *name, const char *key);
 /* Sets the time (never back) and reconciles. */
 void fixture_pass(service_fixture *fixture, int64_t ms);
@@ -52,6 +55,8 @@ void fixture_sealed(fixture_status *out, const Mr__Proto__Assignment *assignment
  * ones. */
 void fixture_source_ended(fixture_status *out, const Mr__Proto__Assignment *assignment, int64_t first,
                           uint64_t produced, uint64_t rejected);
+/* Whatever it was to do is done. */
+void fixture_ended(fixture_status *out, const Mr__Proto__Assignment *assignment);
 /* Sink: at `offset`, with `delivered` rows of that run. */
 void fixture_delivered(fixture_status *out, const Mr__Proto__Assignment *assignment, const char *run_uid,
                        int64_t seq, int64_t offset, uint64_t delivered);

@@ -48,6 +48,11 @@ enum { UID_BYTES = 33, SPECS_KEPT = 8, NAME_BYTES = 201 };
     "AND"                                                                                                    \
     " g.first < g.end AND coalesce(p.position, -1) < g.end)"
 
+/* SQL: what the ledger shows of run_sinks `s`, as its columns. */
+#define SQL_LINE_COUNTS                                                                                      \
+    "(delivered, rejected, abandoned) = (SELECT l.delivered, l.rejected, l.abandoned FROM ledger_lines l"    \
+    " WHERE l.run_uid = s.run_uid AND l.dataset = s.dataset AND l.sink = s.sink)"
+
 typedef struct mr_tenant {
     char tenant[64];
     char uid[UID_BYTES];

@@ -114,6 +114,10 @@ static const char *const steps[] = {
     "CREATE INDEX audit_age ON audit(at_ms);"
     "CREATE INDEX audit_tenant ON audit(tenant, id);"
     "CREATE INDEX audit_what ON audit(what, id);",
+    /* 3: sinks that were removed and are still registered on the bus; topic: theirs goes with them */
+    "CREATE TABLE gone_sinks(uid TEXT, dataset TEXT, sink TEXT, due_ms INTEGER NOT NULL, topic INTEGER NOT "
+    "NULL,"
+    " PRIMARY KEY(uid, dataset, sink)) WITHOUT ROWID;",
 };
 
 mr_err mr_state_migrate(mr_db *db, mr_error *ret_error)

@@ -7,6 +7,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+void mr_config_start(mr_task_config *config)
+{
+    mr_arena_reset(&config->arena);
+    config->count = 0;
+    config->failed = false;
+}
+
 void mr_config_set(mr_task_config *config, const char *key, const char *value)
 {
     mr_slice key_copy = mr_arena_copy(&config->arena, mr_slice_of(key));
@@ -47,14 +54,19 @@ void mr_config_tenant(mr_task_config *config, const mr_tenant *tenant, const cha
     mr_config_set(config, "dataset", dataset);
 }
 
-void mr_config_topic(mr_task_config *config, mr_service *service, const char *tenant,
-                     const mr_dataset *dataset)
+void mr_config_bus(mr_task_config *config, mr_service *service, const char *tenant, const char *dataset)
 {
     char topic[200];
-    snprintf(topic, sizeof topic, "%s.%s", tenant, dataset->name);
+    snprintf(topic, sizeof topic, "%s.%s", tenant, dataset);
     mr_config_set(config, "bus", service->config.bus);
     mr_config_set(config, "bus.dir", service->config.bus_dir);
     mr_config_set(config, "topic", topic);
+}
+
+void mr_config_topic(mr_task_config *config, mr_service *service, const char *tenant,
+                     const mr_dataset *dataset)
+{
+    mr_config_bus(config, service, tenant, dataset->name);
     mr_config_set_int(config, "topic.partitions", dataset->topic_partitions);
 }
 

@@ -16,11 +16,15 @@ typedef struct mr_task_config {
     bool failed; /* out of memory, or too many keys */
 } mr_task_config;
 
+/* Begins anew. */
+void mr_config_start(mr_task_config *config);
 void mr_config_set(mr_task_config *config, const char *key, const char *value);
 void mr_config_set_int(mr_task_config *config, const char *key, int64_t value);
 void mr_config_set_json(mr_task_config *config, const char *key, json_t *value); /* takes value */
 
-/* bus, bus.dir, topic, topic.partitions, schema, schema.id, primary.key of a dataset; schema_id 0: the
+/* bus, bus.dir, topic. */
+void mr_config_bus(mr_task_config *config, mr_service *service, const char *tenant, const char *dataset);
+/* These and topic.partitions; schema, schema.id, primary.key of a dataset; schema_id 0: the
  * latest. */
 void mr_config_topic(mr_task_config *config, mr_service *service, const char *tenant,
                      const mr_dataset *dataset);

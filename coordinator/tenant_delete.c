@@ -63,6 +63,7 @@ static mr_err execute_deleted(mr_db *db, void *arg, json_t **ret_answer, mr_erro
     mr_db_run(db, "DELETE FROM run_datasets WHERE uid = ?", "t", uid);
     mr_db_run(db, "DELETE FROM run_sinks WHERE uid = ?", "t", uid);
     mr_db_run(db, "DELETE FROM sinks WHERE uid = ?", "t", uid);
+    mr_db_run(db, "DELETE FROM gone_sinks WHERE uid = ?", "t", uid);
     mr_db_run(db, "DELETE FROM ends WHERE uid = ?", "t", uid);
     mr_db_run(db, "DELETE FROM sink_positions WHERE uid = ?", "t", uid);
     mr_db_run(db, "DELETE FROM sink_counts WHERE uid = ?", "t", uid);

@@ -1,5 +1,5 @@
 /* tenants.c - applying a tenant: who owns which topic and table, versions of specification and schemas. */
-#include "coordinator/service_internal.h"
+#include "coordinator/gone_sinks.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -104,8 +104,11 @@ static mr_err own_dataset(mr_db *db, const apply_request *apply, const mr_datase
     mr_err err = own_topic(db, tenant, dataset->name, "", ret_error);
     if (err == MR_OK)
         err = own_topic(db, tenant, dataset->name, ".rejected", ret_error);
-    for (size_t i = 0; i < apply->spec->agreement->sink_count && err == MR_OK; i++)
-        err = own_table(db, tenant, dataset, apply->spec->agreement->sinks[i].class_name, ret_error);
+    for (size_t i = 0; i < apply->spec->agreement->sink_count && err == MR_OK; i++) {
+        const mr_agreement_sink *sink = &apply->spec->agreement->sinks[i];
+        mr_sink_there(db, apply->tenant.uid, dataset->name, sink->name);
+        err = own_table(db, tenant, dataset, sink->class_name, ret_error);
+    }
     mr_schema *key = NULL;
     if (err == MR_OK)
         err =
@@ -140,6 +143,11 @@ static mr_err drop_dataset(mr_db *db, const apply_request *apply, const char *da
                        "(millrace run "
                        "list %s)",
                        dataset, (long long)files, (long long)runs, apply->tenant.tenant);
+    /* What is in the topic is kept as long as what any run left behind. */
+    const mr_agreement *agreement = apply->last->agreement;
+    int64_t due_ms = apply->service->now_ms + agreement->data_retention_period_days * 86400000;
+    for (size_t i = 0; i < agreement->sink_count; i++)
+        mr_sink_gone_with_topic(db, uid, dataset, agreement->sinks[i].name, due_ms);
     mr_db_run(db, "DELETE FROM topics WHERE tenant = ? AND dataset = ?", "tt", apply->tenant.tenant, dataset);
     mr_db_run(db, "DELETE FROM store_tables WHERE tenant = ? AND dataset = ?", "tt", apply->tenant.tenant,
               dataset);
@@ -149,12 +157,8 @@ static mr_err drop_dataset(mr_db *db, const apply_request *apply, const char *da
 /* What a removed sink has not delivered is abandoned; should it come back, it starts with the next run. */
 static void drop_sink(mr_db *db, const apply_request *apply, const char *sink)
 {
-    mr_db_run(db,
-              "UPDATE run_sinks SET state = 'FINAL', abandoned = (SELECT produced FROM run_datasets d WHERE"
-              " d.run_uid = run_sinks.run_uid AND d.dataset = run_sinks.dataset) - delivered - rejected"
-              " WHERE uid = ? AND sink = ? AND state <> 'FINAL'",
-              "tt", apply->tenant.uid, sink);
-    mr_db_run(db, "DELETE FROM sinks WHERE uid = ? AND sink = ?", "tt", apply->tenant.uid, sink);
+    for (size_t i = 0; i < apply->last->dataset_count; i++)
+        mr_sink_gone(db, apply->tenant.uid, apply->last->datasets[i]->name, sink);
 }
 
 static mr_err compare_with_last(mr_db *db, const apply_request *apply, mr_error *ret_error)

@@ -158,7 +158,7 @@ bool mr_state_final(Mr__Proto__TaskState state)
 
 const char *mr_kind_name(Mr__Proto__TaskKind kind)
 {
-    static const char *const names[] = {"unspecified", "source", "sink", "program", "fence"};
+    static const char *const names[] = {"unspecified", "source", "sink", "program", "fence", "release"};
     return (size_t)kind < sizeof names / sizeof *names ? names[kind] : "?";
 }
 

@@ -22,6 +22,8 @@ static const mr_option *const sink_tables[] = {task_common_keys, mr_bus_options,
 static const mr_option *const program_tables[] = {task_common_keys, task_run_keys, task_program_keys, NULL};
 static const mr_option *const fence_tables[] = {task_common_keys, mr_bus_options, task_topic_keys,
                                                 task_run_keys, NULL};
+static const mr_option *const release_tables[] = {task_common_keys, mr_bus_options, task_topic_keys,
+                                                  task_release_keys, NULL};
 
 const mr_option *const *assignment_tables(task_kind kind)
 {
@@ -34,6 +36,8 @@ const mr_option *const *assignment_tables(task_kind kind)
         return program_tables;
     case TASK_FENCE:
         return fence_tables;
+    case TASK_RELEASE:
+        return release_tables;
     }
     return NULL;
 }
@@ -65,15 +69,15 @@ bool assignment_boolean(const assignment *self, const char *name)
 
 static mr_err find_kind(assignment *self, mr_error *ret_error)
 {
-    static const char *const names[] = {"source", "sink", "program", "fence"};
+    static const char *const names[] = {"source", "sink", "program", "fence", "release"};
     const char *kind = mr_props_get(self->props, "kind");
-    for (int i = 0; kind != NULL && i < 4; i++) {
+    for (int i = 0; kind != NULL && i < (int)(sizeof names / sizeof names[0]); i++) {
         if (strcmp(kind, names[i]) == 0) {
             self->kind = (task_kind)i;
             return MR_OK;
         }
     }
-    return mr_fail(ret_error, MR_EINVALID, "kind: \"%s\" is none of source, sink, program, fence",
+    return mr_fail(ret_error, MR_EINVALID, "kind: \"%s\" is none of source, sink, program, fence, release",
                    kind == NULL ? "" : kind);
 }
 
@@ -125,7 +129,7 @@ static mr_err load_identity(assignment *self, mr_error *ret_error)
     if (!mr_name_valid(self->identity.connector))
         return mr_fail(ret_error, MR_EINVALID, "name: \"%s\" is not a connector name",
                        self->identity.connector);
-    if (self->kind != TASK_SINK) {
+    if (self->kind != TASK_SINK && self->kind != TASK_RELEASE) {
         self->run_uid = assignment_text(self, "run.uid");
         self->run_seq = assignment_integer(self, "run.seq");
         if (!mr_name_valid(self->run_uid))

@@ -10,7 +10,7 @@
 #include "connectors/env.h"
 #include "proto/messages.h"
 
-typedef enum task_kind { TASK_SOURCE, TASK_SINK, TASK_PROGRAM, TASK_FENCE } task_kind;
+typedef enum task_kind { TASK_SOURCE, TASK_SINK, TASK_PROGRAM, TASK_FENCE, TASK_RELEASE } task_kind;
 
 typedef struct assignment {
     mr_props *props; /* secrets resolved */

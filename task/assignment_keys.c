@@ -16,7 +16,7 @@
     }
 
 const mr_option task_common_keys[] = {
-    TEXT("kind", NULL, true, "What the task does: source, sink, program or fence."),
+    TEXT("kind", NULL, true, "What the task does: source, sink, program, fence or release."),
     TEXT("name", NULL, true, "Name of the connector, unique within the tenant."),
     INTEGER("task", "0", 0, 9999, false, "Number of the task within its connector."),
     INTEGER("epoch", NULL, 1, INT64_MAX, true, "Number of this assignment; by hand one more than last time."),
@@ -73,6 +73,12 @@ const mr_option task_sink_keys[] = {
             "Records in a row, rejected for one reason, that stop the sink before it commits them away."),
     INTEGER("retention.ms", NULL, 0, INT64_MAX, false,
             "Age in milliseconds above which delivered records and dead letters are removed; absent: never."),
+    {0},
+};
+
+const mr_option task_release_keys[] = {
+    INTEGER("retention.ms", NULL, 0, INT64_MAX, false,
+            "Age in milliseconds above which records and dead letters are removed afterwards; absent: none."),
     {0},
 };
 

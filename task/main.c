@@ -12,8 +12,8 @@
 static const char usage[] =
     "millrace-task - moves data: one process for one assignment\n"
     "\n"
-    "  millrace-task --config FILE                  run the source, sink, program or fence that FILE "
-    "describes\n"
+    "  millrace-task --config FILE                  run the source, sink, program, fence or "
+    "release that FILE describes\n"
     "  millrace-task --inspect KIND --config FILE   look only; KIND is query, rejected or topic\n"
     "  millrace-task --help | --version\n"
     "\n"
@@ -32,7 +32,11 @@ static const char usage[] =
 static const struct {
     task_kind kind;
     const char *title;
-} kinds[] = {{TASK_SOURCE, "source"}, {TASK_SINK, "sink"}, {TASK_PROGRAM, "program"}, {TASK_FENCE, "fence"}};
+} kinds[] = {{TASK_SOURCE, "source"},
+             {TASK_SINK, "sink"},
+             {TASK_PROGRAM, "program"},
+             {TASK_FENCE, "fence"},
+             {TASK_RELEASE, "release"}};
 
 static int help(void)
 {

@@ -1,6 +1,7 @@
 /* sink_task.c - the sink loop: what comes next, when to commit, when to wait. */
 #include "core/log.h"
 #include "task/clock.h"
+#include "task/retain.h"
 #include "task/scope.h"
 #include "task/sink.h"
 
@@ -56,22 +57,11 @@ static mr_err consume(sink *self, mr_error *ret_error)
 
 static void retain(sink *self)
 {
-    int64_t age_ms = assignment_integer(self->work, "retention.ms");
-    const char *topics[] = {self->work->topic, self->work->rejected_topic};
-    if (assignment_text(self->work, "retention.ms") == NULL)
-        return;
+    mr_error error;
     status_step(self->task->status, "retain");
     self->retained_ms = clock_ms();
-    for (size_t i = 0; i < 2; i++) {
-        bool more = true;
-        mr_error error;
-        for (int slice = 0; more && slice < RETAIN_SLICES; slice++) {
-            if (mr_bus_retain(self->bus, topics[i], clock_utc_ms() - age_ms, &more, &error) != MR_OK) {
-                mr_log_failure(MR_WARN, "retention failed", &error, MR_STR("topic", topics[i]));
-                break;
-            }
-        }
-    }
+    if (retain_topics(self->work, self->bus, RETAIN_SLICES, &error) != MR_OK)
+        mr_log_failure(MR_WARN, "retention failed", &error);
 }
 
 /* What can be done while there is nothing to do. */

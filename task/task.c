@@ -68,6 +68,8 @@ static task_attempt attempt_of(task_kind kind)
         return program_attempt;
     case TASK_FENCE:
         return fence_attempt;
+    case TASK_RELEASE:
+        return release_attempt;
     }
     return NULL;
 }

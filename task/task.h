@@ -39,6 +39,8 @@ mr_err program_attempt(task_context *task, task_outcome *ret_outcome, int64_t *r
                        mr_error *ret_error);
 mr_err fence_attempt(task_context *task, task_outcome *ret_outcome, int64_t *ret_stored_epoch,
                      mr_error *ret_error);
+mr_err release_attempt(task_context *task, task_outcome *ret_outcome, int64_t *ret_stored_epoch,
+                       mr_error *ret_error);
 
 /* What the worker wants by now, asked between two steps. */
 typedef enum task_news {

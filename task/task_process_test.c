@@ -165,7 +165,7 @@ static void order_init(const fixture *f, work_order *order, Mr__Proto__TaskKind 
         set(order, "store.dir", "%s/store", f->dir);
         set(order, "key.space", "space");
         order->message.scope = &order->scope;
-    } else {
+    } else if (kind != MR__PROTO__TASK_KIND__RELEASE) {
         set(order, "run.uid", "uid-1");
         set(order, "run.seq", "1");
     }
@@ -176,7 +176,7 @@ static void order_init(const fixture *f, work_order *order, Mr__Proto__TaskKind 
         set(order, "files.manifest.sha256", "%s", f->sha256);
         set(order, "key.schema.id", "2");
     }
-    if (kind != MR__PROTO__TASK_KIND__FENCE) {
+    if (kind == MR__PROTO__TASK_KIND__SOURCE || kind == MR__PROTO__TASK_KIND__SINK) {
         set(order, "schema",
             "{\"type\":\"record\",\"name\":\"rows\",\"fields\":[{\"name\":\"k\",\"type\":\"int\"},"
             "{\"name\":\"v\",\"type\":\"int\"}]}");
@@ -414,6 +414,51 @@ static void test_retention_waits_for_a_sink_whose_store_is_away(void **state)
     wait_delivered(f, 9);
 }
 
+static void release(fixture *f, const char *topic, int64_t epoch)
+{
+    work_order order;
+    order_init(f, &order, MR__PROTO__TASK_KIND__RELEASE, epoch);
+    order.id.connector = (char *)"sink";
+    set(&order, "topic", "%s", topic);
+    start(f);
+    send_packet(f, &order.message, false);
+    wait_state(f, MR__PROTO__TASK_STATE__ENDED);
+    assert_int_equal(exit_code(f), 0);
+}
+
+static void test_a_released_sink_holds_nothing_back(void **state)
+{
+    fixture *f = *state;
+    work_order order, other;
+    run_source(f, 1);
+    order_init(f, &order, MR__PROTO__TASK_KIND__SINK, 1);
+    set(&order, "store.dir", "%s/rows.csv", f->dir); /* registered, and nothing delivered */
+    start(f);
+    send_packet(f, &order.message, false);
+    wait_state(f, MR__PROTO__TASK_STATE__RESTARTING);
+    release(f, "tenant.rows", 2);
+    release(f, "tenant.rows", 3); /* once more does no harm */
+    order_init(f, &other, MR__PROTO__TASK_KIND__SINK, 1);
+    other.id.connector = (char *)"other";
+    set(&other, "retention.ms", "0");
+    set(&other, "until.end", "true");
+    start(f);
+    send_packet(f, &other.message, false);
+    wait_state(f, MR__PROTO__TASK_STATE__ENDED);
+    set(&order, "store.dir", "%s/store", f->dir);
+    set(&order, "until.end", "true");
+    order.message.epoch = 4;
+    start(f);
+    send_packet(f, &order.message, false);
+    wait_state(f, MR__PROTO__TASK_STATE__ENDED);
+    assert_int_equal(f->last->sink->partitions[0]->n_runs, 0); /* what it had not read is removed */
+}
+
+static void test_a_sink_of_a_topic_that_never_was_is_released(void **state)
+{
+    release(*state, "tenant.nothing", 1);
+}
+
 static void test_a_sink_beyond_the_end_of_its_topic_says_so(void **state)
 {
     fixture *f = *state;
@@ -540,6 +585,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_rows_of_a_newer_schema_wait_until_the_sink_knows_it, setup,
                                         teardown),
         cmocka_unit_test_setup_teardown(test_retention_waits_for_a_sink_whose_store_is_away, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_released_sink_holds_nothing_back, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_sink_of_a_topic_that_never_was_is_released, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_sink_beyond_the_end_of_its_topic_says_so, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_task_dies_with_its_worker, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_fenced_task_asks_and_goes_on_with_a_newer_epoch, setup,

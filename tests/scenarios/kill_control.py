@@ -232,6 +232,44 @@ def reject_in_the_sink(m, arm):
     assert len(m.cluster.json("rejected", "list", "unfit")) == 2
 
 
+def remove_a_sink(m, arm):
+    """One that could not deliver, because somebody holds its store: what it left on the bus is not kept for it."""
+    name = f"two-sinks-{len(list(m.folder.iterdir()))}"
+    folder, file = m.folder / name, m.folder / f"{name}-first.csv"
+    write_tenant(folder, name, TEXT)
+    one = json.loads((folder / "agreement.json").read_text())
+    one["data_retention_period_days"] = 0
+    two = dict(one, sinks=[{"name": "store", "class": "sqlite"}, {"name": "copy", "class": "sqlite", "table": "copies"}])
+    (folder / "agreement.json").write_text(json.dumps(two))
+    m.until_accepted("tenant apply", "tenant", "apply", folder)
+    write_file(file, first=0)
+    m.run_file(name, file)
+    m.wait_no_sink()
+    store = sqlite3.connect(m.cluster.data / f"store/{name}/{name.replace('-', '_')}.db", isolation_level=None)
+    store.execute("BEGIN IMMEDIATE")
+    more = m.folder / f"{name}-more.csv"
+    write_file(more, first=ROWS)
+    m.upload(name, more)
+    m.until_accepted("run now", "run", "now", name)
+    wait_for("rows are delivered by nobody", lambda: (m.show("run", "list", name) or [{}])[0].get("state") == "DELIVERING")
+    assert checks.topic_records(m.cluster, name, f"{name}.rows")
+    (folder / "agreement.json").write_text(json.dumps(one))
+    arm()
+    m.until_accepted("tenant apply", "tenant", "apply", folder)
+    store.close()
+    m.wait_idle(name)
+    registered = f"file:{m.cluster.data}/bus/{name}.db?mode=ro"
+    with sqlite3.connect(registered, uri=True) as bus:
+        wait_for("the removed sink is unregistered",
+                 lambda: bus.execute("SELECT count(*) FROM sinks WHERE connector = 'rows-copy'").fetchone() == (0,))
+    m.wait_no_sink()  # a sink removes what is old when it comes to rest, and then now and then
+    last = m.folder / f"{name}-last.csv"
+    write_file(last, first=2 * ROWS)
+    m.run_file(name, last)
+    wait_for("what is delivered is removed", lambda: not checks.topic_records(m.cluster, name, f"{name}.rows"))
+    assert checks.ledger_sums(m.cluster, name)["in_flight"] == 0
+
+
 def abandon_in_the_source(m, arm):
     """Somebody holds the bus for a moment, so that the run stays in SOURCE until it is abandoned."""
     folder, small, large = m.folder / "given-up", m.folder / "small.csv", m.folder / "large.csv"
@@ -263,9 +301,11 @@ SPECIAL = {
     "cancel_renamed": cancel_before_the_source,
     "fence_committed": abandon_in_the_source,
     "program_before_rename": apply_another_program,
+    "release_committed": remove_a_sink,
     "retention_discarded": grow_old,
     "schedule_advanced": become_due,
     "sink_dead_letters_written": reject_in_the_sink,
+    "sink_released_unrecorded": remove_a_sink,
     "sqlite_after_fenced": start_a_sink,
     "sqlite_file_made": run_the_first_file,
     "sqlite_before_fenced": start_a_sink,
