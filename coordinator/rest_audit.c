@@ -35,8 +35,10 @@ static void list_audit(mr_request *request, const char *tenant)
     const int64_t limit = mr_request_number(request, "limit", 1, MAX_ENTRIES, DEFAULT_ENTRIES, &ok);
     const int64_t before = ok ? mr_request_number(request, "before", 1, INT64_MAX, INT64_MAX, &ok) : 0;
     const char *what = mr_request_query(request, "what");
-    if (ok && what != NULL && strlen(what) > MAX_WHAT_BYTES) {
-        mr_request_error(request, 400, "query argument \"what\": at most %d bytes", MAX_WHAT_BYTES);
+    const size_t size = what == NULL ? 1 : strspn(what, "abcdefghijklmnopqrstuvwxyz_");
+    if (ok && (size == 0 || size > MAX_WHAT_BYTES || (what != NULL && what[size] != '\0'))) {
+        mr_request_error(request, 400,
+                         "query argument \"what\": a kind of change is expected, as apply_tenant");
         ok = false;
     }
     if (!ok)

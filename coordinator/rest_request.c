@@ -68,9 +68,14 @@ const char *mr_request_key(mr_request *request, bool *ret_ok)
     const char *key = mr_request_header(request, "Idempotency-Key");
     if (key == NULL || *key == '\0')
         return NULL;
-    if (strlen(key) <= MAX_KEY_BYTES)
+    size_t size = 0;
+    while (key[size] > ' ' && key[size] < 0x7f)
+        size++;
+    if (key[size] == '\0' && size <= MAX_KEY_BYTES)
         return key;
-    mr_request_error(request, 400, "header Idempotency-Key: at most %d bytes are taken", MAX_KEY_BYTES);
+    mr_request_error(request, 400,
+                     "header Idempotency-Key: at most %d characters of ASCII without blanks are taken",
+                     MAX_KEY_BYTES);
     *ret_ok = false;
     return NULL;
 }

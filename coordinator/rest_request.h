@@ -51,7 +51,8 @@ bool mr_request_flag(mr_request *request, const char *name, bool *ret_ok);
 /* A number within the bounds, `otherwise` when absent; else answers 400 and clears *ret_ok. */
 int64_t mr_request_number(mr_request *request, const char *name, int64_t minimum, int64_t maximum,
                           int64_t otherwise, bool *ret_ok);
-/* The Idempotency-Key, or NULL; answers 400 and clears *ret_ok when it is longer than 200 bytes. */
+/* The Idempotency-Key, or NULL; answers 400 and clears *ret_ok when it is longer than 200 bytes, or not
+ * visible ASCII. */
 const char *mr_request_key(mr_request *request, bool *ret_ok);
 
 /* Fills in who and from; answers 400 and is false when the client's name cannot be taken. rest_audit.c */

@@ -99,6 +99,15 @@ static void show_files(mr_request *request, const char *text)
     mr_request_view(request, 200, err, view, &error);
 }
 
+static bool is_file_state(const char *text)
+{
+    static const char *const states[] = {"ready", "claimed", "done", "failed", "abandoned"};
+    for (size_t i = 0; i < sizeof states / sizeof *states; i++)
+        if (strcmp(states[i], text) == 0)
+            return true;
+    return false;
+}
+
 void mr_handle_list_files(mr_request *request)
 {
     const char *ids = mr_request_query(request, "ids");
@@ -108,11 +117,19 @@ void mr_handle_list_files(mr_request *request)
     }
     bool ok = true;
     const int64_t limit = mr_request_number(request, "limit", 1, MAX_FILES, DEFAULT_FILES, &ok);
+    const char *state = mr_request_query(request, "state");
+    if (ok && state != NULL && !is_file_state(state)) {
+        mr_request_error(
+            request, 400,
+            "query argument \"state\": ready, claimed, done, failed or abandoned is expected, not \"%.40s\"",
+            state);
+        return;
+    }
     if (!ok)
         return;
     json_t *view = NULL;
     mr_error error;
-    const mr_err err = mr_service_list_uploads(request->service, request->tenant,
-                                               mr_request_query(request, "state"), limit, &view, &error);
+    const mr_err err =
+        mr_service_list_uploads(request->service, request->tenant, state, limit, &view, &error);
     mr_request_view(request, 200, err, view, &error);
 }

@@ -320,6 +320,19 @@ static void what_the_service_refuses_is_a_status(void **state)
     assert_int_equal(GET("/tenants/client_a/files?ids=1,,2"), 400);
 }
 
+static void arguments_that_can_mean_nothing_are_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(GET("/tenants/client_a/files?state=reddy"), 400);
+    expect_message("ready, claimed, done, failed or abandoned is expected, not \"reddy\"");
+    assert_int_equal(GET("/ledger?dataset="), 400);
+    assert_int_equal(GET("/tenants/client_a/ledger?dataset=a%20b"), 400);
+    expect_message("\"a b\" is not a name of a dataset");
+    assert_int_equal(POST("/tenants/client_a/runs", .data = "", .header = "Idempotency-Key: k\xc3\xa9"), 400);
+    assert_int_equal(POST("/tenants/client_a/runs", .data = "", .header = "Idempotency-Key: a b"), 400);
+    expect_message("without blanks");
+}
+
 /* --- uploads --- */
 
 static void a_file_in_a_form_is_stored(void **state)
@@ -337,6 +350,10 @@ static void a_file_in_a_form_is_stored(void **state)
     assert_int_equal(json_integer_value(json_object_get(answer, "upload")), 1);
     json_decref(answer);
     assert_int_equal(files_in("incoming"), 0);
+    assert_int_equal(send_form("POST", "/upload-file/client_a?name=other.csv", NULL,
+                               &(part){"any", "rows.csv", "abc", 0}, 1),
+                     201);
+    assert_string_equal(fake.last_file, "other.csv");
 }
 
 static void an_empty_file_is_a_file(void **state)
@@ -661,6 +678,7 @@ int main(void)
         TEST(a_log_is_plain_text),
         TEST(the_service_is_told_who_asks),
         TEST(what_the_service_refuses_is_a_status),
+        TEST(arguments_that_can_mean_nothing_are_refused),
         TEST(a_file_in_a_form_is_stored),
         TEST(an_empty_file_is_a_file),
         TEST(a_body_with_a_name_is_a_file),

@@ -112,6 +112,7 @@ static enum MHD_Result on_part(void *cls, enum MHD_ValueKind kind, const char *f
     (void)encoding;
     mr_request *request = cls;
     upload_state *upload = request->state;
+    const char *name = mr_request_query(request, "name");
     if (request->response != NULL)
         return MHD_NO;
     if (filename == NULL)
@@ -120,7 +121,7 @@ static enum MHD_Result on_part(void *cls, enum MHD_ValueKind kind, const char *f
     else if (offset == 0 && upload->begun)
         mr_request_error(request, 400, "the form holds more than one file; send one with each request");
     else if (offset == 0)
-        begin_file(request, filename);
+        begin_file(request, name != NULL ? name : filename);
     if (request->response == NULL && size > 0)
         take_bytes(request, data, size);
     return request->response == NULL ? MHD_YES : MHD_NO;

@@ -56,46 +56,71 @@ void mr_handle_list_workers(mr_request *request)
     mr_request_view(request, 200, err, view, &error);
 }
 
-static mr_err tenant_ledger(const mr_request *request, const char *tenant, int64_t limit, json_t **ret_view,
-                            mr_error *ret_error)
+typedef struct ledger_filter {
+    const char *dataset, *run; /* NULL: all */
+    int64_t limit;
+} ledger_filter;
+
+static bool read_ledger_filter(mr_request *request, ledger_filter *ret_filter)
 {
-    return mr_service_list_ledger(request->service, tenant, mr_request_query(request, "dataset"),
-                                  mr_request_query(request, "run"), limit, ret_view, ret_error);
+    bool ok = true;
+    *ret_filter = (ledger_filter){
+        .dataset = mr_request_query(request, "dataset"),
+        .run = mr_request_query(request, "run"),
+        .limit = mr_request_number(request, "limit", 1, MAX_LEDGER_RUNS, DEFAULT_LEDGER_RUNS, &ok)};
+    if (ok && ret_filter->dataset != NULL && !mr_dataset_name_valid(ret_filter->dataset)) {
+        mr_request_error(request, 400, "query argument \"dataset\": \"%.100s\" is not a name of a dataset",
+                         ret_filter->dataset);
+        return false;
+    }
+    return ok;
+}
+
+static mr_err tenant_ledger(const mr_request *request, const char *tenant, const ledger_filter *filter,
+                            json_t **ret_view, mr_error *ret_error)
+{
+    return mr_service_list_ledger(request->service, tenant, filter->dataset, filter->run, filter->limit,
+                                  ret_view, ret_error);
 }
 
 void mr_handle_tenant_ledger(mr_request *request)
 {
-    bool ok = true;
-    const int64_t limit = mr_request_number(request, "limit", 1, MAX_LEDGER_RUNS, DEFAULT_LEDGER_RUNS, &ok);
-    if (!ok)
+    ledger_filter filter;
+    if (!read_ledger_filter(request, &filter))
         return;
     json_t *view = NULL;
     mr_error error;
-    const mr_err err = tenant_ledger(request, request->tenant, limit, &view, &error);
+    const mr_err err = tenant_ledger(request, request->tenant, &filter, &view, &error);
     mr_request_view(request, 200, err, view, &error);
 }
 
 void mr_handle_ledger(mr_request *request)
 {
-    bool ok = true;
-    const int64_t limit = mr_request_number(request, "limit", 1, MAX_LEDGER_RUNS, DEFAULT_LEDGER_RUNS, &ok);
-    if (!ok)
+    ledger_filter filter;
+    if (!read_ledger_filter(request, &filter))
         return;
     json_t *tenants = NULL, *all = json_array(), *tenant;
     mr_error error;
     mr_err err = mr_service_list_tenants(request->service, &tenants, &error);
-    size_t i;
+    size_t i, found = 0;
     json_array_foreach(tenants, i, tenant)
     {
         json_t *lines = NULL;
-        err = tenant_ledger(request, json_string_value(json_object_get(tenant, "tenant")), limit, &lines,
+        err = tenant_ledger(request, json_string_value(json_object_get(tenant, "tenant")), &filter, &lines,
                             &error);
+        if (err == MR_ENOTFOUND && filter.run != NULL)
+            continue; /* the run is of another tenant */
         if (err != MR_OK)
             break;
+        found++;
         json_array_extend(all, lines);
         json_decref(lines);
     }
     json_decref(tenants);
+    if (err == MR_OK || err == MR_ENOTFOUND)
+        err = filter.run == NULL || found > 0
+                  ? MR_OK
+                  : mr_fail(&error, MR_ENOTFOUND, "no tenant has a run \"%.80s\"", filter.run);
     if (err != MR_OK)
         json_decref(all);
     mr_request_view(request, 200, err, all, &error);

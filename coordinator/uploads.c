@@ -55,6 +55,8 @@ mr_err mr_service_begin_upload(mr_service *service, const char *key, const mr_up
     char own[300];
     *ret_answer = NULL;
     mr_err err = mr_find_tenant(service, begin->tenant, &tenant, ret_error);
+    if (err == MR_OK)
+        err = check_file_name(begin->file_name, ret_error);
     if (err != MR_OK)
         return err;
     if (key != NULL) {
@@ -65,9 +67,7 @@ mr_err mr_service_begin_upload(mr_service *service, const char *key, const mr_up
     }
     if (strcmp(tenant.state, "ACTIVE") != 0)
         return mr_fail(ret_error, MR_EREFUSED, "tenant %s is being deleted", tenant.tenant);
-    err = check_file_name(begin->file_name, ret_error);
-    if (err == MR_OK)
-        err = mr_load_spec(service, tenant.uid, tenant.version, &spec, ret_error);
+    err = mr_load_spec(service, tenant.uid, tenant.version, &spec, ret_error);
     if (err == MR_OK)
         err = mr_tenant_spec_dataset_for(spec, begin->file_name, begin->dataset, &dataset, ret_error);
     if (err != MR_OK)

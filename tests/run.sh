@@ -46,6 +46,7 @@ unit() { ctest --preset "$1" -j "$(nproc)" --timeout 300; }
 
 mkdir -p "$logs"
 deploy/install-deps.sh --tests
+tests/venv.sh >/dev/null
 
 export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0 UBSAN_OPTIONS=print_stacktrace=1
 export LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0

@@ -21,6 +21,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("MR_BUILD", ROOT / "build/asan"))
 PRELOAD = BUILD / "tests/libdrop_unsynced.so"
+FREES_AT_ONCE = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":quarantine_size_mb=4"}  # where memory is measured
 SANITIZER_MARKS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
 
 
@@ -74,6 +75,10 @@ class Process:
 
     def kill(self, number=signal.SIGKILL):
         self.child.send_signal(number)
+
+    def resident_kb(self):
+        status = pathlib.Path(f"/proc/{self.child.pid}/status").read_text()
+        return int(status.split("VmRSS:")[1].split()[0])
 
     def stop(self, seconds=15):
         """Ends it in order; its exit status."""
