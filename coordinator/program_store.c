@@ -289,18 +289,40 @@ static mr_err sync_folder(const char *path, mr_error *ret_error)
     return MR_OK;
 }
 
-/* Moves the folder to its name; when the same program is there already, that one stays. */
-static mr_err keep(const char *staging_dir, const char *folder, const char *sha256, mr_error *ret_error)
+static void target_of(const char *staging_dir, const char *sha256, char target[4200])
+{
+    snprintf(target, 4200, "%s/programs/%s", staging_dir, sha256);
+}
+
+mr_err mr_program_store_keep(const char *staging_dir, const char *folder, const char *sha256, bool *ret_new,
+                             mr_error *ret_error)
 {
     char programs[4096], target[4200];
     snprintf(programs, sizeof programs, "%s/programs", staging_dir);
-    snprintf(target, sizeof target, "%s/%s", programs, sha256);
-    if (nftw(folder, sync_one, 16, FTW_DEPTH | FTW_PHYS) != 0)
-        return mr_fail_errno(ret_error, errno, "program: %s", folder);
+    target_of(staging_dir, sha256, target);
     MR_FAULT("program_before_rename");
-    if (rename(folder, target) != 0 && errno != ENOTEMPTY && errno != EEXIST)
+    const bool renamed = rename(folder, target) == 0;
+    if (!renamed && errno != ENOTEMPTY && errno != EEXIST)
         return mr_fail_errno(ret_error, errno, "program: %s", target);
-    return sync_folder(programs, ret_error);
+    const mr_err err = sync_folder(programs, ret_error);
+    if (err != MR_OK && renamed)
+        mr_program_store_take_back(staging_dir, folder, sha256);
+    else
+        *ret_new = renamed;
+    return err;
+}
+
+void mr_program_store_take_back(const char *staging_dir, const char *folder, const char *sha256)
+{
+    char target[4200];
+    target_of(staging_dir, sha256, target);
+    if (rename(target, folder) == 0) /* so that no half of it is ever found under its hash */
+        remove_tree(folder);
+}
+
+void mr_program_store_discard(const char *folder)
+{
+    remove_tree(folder);
 }
 
 static mr_err open_archive(unpacking *u, int tar_fd)
@@ -330,10 +352,11 @@ static mr_err unpack(unpacking *u, int tar_fd, bool needs_run, char ret_sha256[6
     return err == MR_OK ? hash_all(u, ret_sha256) : err;
 }
 
-mr_err mr_program_store_put(const char *staging_dir, int tar_fd, bool needs_run, mr_program_store_mode mode,
-                            char ret_sha256[65], mr_error *ret_error)
+mr_err mr_program_store_unpack(const char *staging_dir, int tar_fd, bool needs_run,
+                               char ret_folder[MR_PROGRAM_FOLDER_BYTES], char ret_sha256[65],
+                               mr_error *ret_error)
 {
-    char folder[4096];
+    char folder[MR_PROGRAM_FOLDER_BYTES];
     snprintf(folder, sizeof folder, "%s/programs/%sXXXXXX", staging_dir, unpacking_prefix);
     if (mkdtemp(folder) == NULL)
         return mr_fail_errno(ret_error, errno, "program: %s", folder);
@@ -341,9 +364,12 @@ mr_err mr_program_store_put(const char *staging_dir, int tar_fd, bool needs_run,
     mr_err err = u.folder < 0 || fchmod(u.folder, 0755) != 0
                      ? mr_fail_errno(ret_error, errno, "program: %s", folder)
                      : unpack(&u, tar_fd, needs_run, ret_sha256);
-    if (err == MR_OK && mode == MR_PROGRAM_KEEP)
-        err = keep(staging_dir, folder, ret_sha256, ret_error);
-    remove_tree(folder);
+    if (err == MR_OK && nftw(folder, sync_one, 16, FTW_DEPTH | FTW_PHYS) != 0)
+        err = mr_fail_errno(ret_error, errno, "program: %s", folder);
+    if (err != MR_OK)
+        remove_tree(folder);
+    else
+        memcpy(ret_folder, folder, sizeof folder);
     archive_read_free(u.archive);
     for (size_t i = 0; i < u.count; i++)
         free(u.entries[i].path);

@@ -12,18 +12,26 @@
 
 #include <stdbool.h>
 
-typedef enum mr_program_store_mode {
-    MR_PROGRAM_KEEP,
-    MR_PROGRAM_CHECK_ONLY, /* all checks, but nothing is stored */
-} mr_program_store_mode;
+enum { MR_PROGRAM_FOLDER_BYTES = 4096 };
 
 /* Creates STAGING/programs when missing, and removes what an unpacking that was cut off left there. */
 mr_err mr_program_store_open(const char *staging_dir, mr_error *ret_error);
 
-/* Unpacks the tar in `tar_fd` (read from its present place). `needs_run`: it must hold an executable file
- * `run`. ret_sha256 gets 64 hex digits and a NUL: a hash over sorted paths, executable bits and contents, so
- * that times and owners do not matter. MR_EINVALID names the entry; MR_ETOOLARGE the bound; MR_ENOSPC. */
-mr_err mr_program_store_put(const char *staging_dir, int tar_fd, bool needs_run, mr_program_store_mode mode,
-                            char ret_sha256[65], mr_error *ret_error);
+/* Unpacks the tar in `tar_fd` (read from its present place), durably, into a folder of its own, which is not
+ * a stored program yet: keep it or discard it. `needs_run`: it must hold an executable file `run`. ret_sha256
+ * gets 64 hex digits and a NUL: a hash over sorted paths, executable bits and contents, so that times and
+ * owners do not matter. MR_EINVALID names the entry; MR_ETOOLARGE the bound; MR_ENOSPC. */
+mr_err mr_program_store_unpack(const char *staging_dir, int tar_fd, bool needs_run,
+                               char ret_folder[MR_PROGRAM_FOLDER_BYTES], char ret_sha256[65],
+                               mr_error *ret_error);
+
+/* The unpacked folder becomes the stored program; where that is stored already, it stays and *ret_new is
+ * false. The folder is still to be discarded. */
+mr_err mr_program_store_keep(const char *staging_dir, const char *folder, const char *sha256, bool *ret_new,
+                             mr_error *ret_error);
+/* Undoes a keep that was new. Nobody may have been told of the program meanwhile. */
+void mr_program_store_take_back(const char *staging_dir, const char *folder, const char *sha256);
+/* Removes the folder, if it is there. */
+void mr_program_store_discard(const char *folder);
 
 #endif

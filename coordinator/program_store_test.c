@@ -16,7 +16,9 @@
 #include <cmocka.h>
 
 static char staging[64];
+static char folder[MR_PROGRAM_FOLDER_BYTES];
 static char sha256[65];
+static bool is_new;
 static mr_error error;
 
 typedef struct member {
@@ -61,10 +63,20 @@ static int tar_of(const member *members, size_t count, time_t time)
     return fd;
 }
 
+static mr_err put_tar(int fd, bool needs_run)
+{
+    mr_err err = mr_program_store_unpack(staging, fd, needs_run, folder, sha256, &error);
+    if (err != MR_OK)
+        return err;
+    err = mr_program_store_keep(staging, folder, sha256, &is_new, &error);
+    mr_program_store_discard(folder);
+    return err;
+}
+
 static mr_err put(const member *members, size_t count, bool needs_run)
 {
     const int fd = tar_of(members, count, 1000000);
-    const mr_err err = mr_program_store_put(staging, fd, needs_run, MR_PROGRAM_KEEP, sha256, &error);
+    const mr_err err = put_tar(fd, needs_run);
     close(fd);
     return err;
 }
@@ -73,11 +85,11 @@ static size_t stored(void)
 {
     char path[100];
     snprintf(path, sizeof path, "%s/programs", staging);
-    DIR *folder = opendir(path);
+    DIR *programs = opendir(path);
     size_t count = 0;
-    for (const struct dirent *name; (name = readdir(folder)) != NULL;)
+    for (const struct dirent *name; (name = readdir(programs)) != NULL;)
         count += strcmp(name->d_name, ".") != 0 && strcmp(name->d_name, "..") != 0;
-    closedir(folder);
+    closedir(programs);
     return count;
 }
 
@@ -132,7 +144,8 @@ static void times_owners_and_order_do_not_change_the_hash(void **state)
     memcpy(first, sha256, sizeof first);
     const member turned[] = {good[2], good[1]};
     const int fd = tar_of(turned, 2, 1700000001);
-    assert_int_equal(mr_program_store_put(staging, fd, true, MR_PROGRAM_KEEP, sha256, &error), MR_OK);
+    assert_int_equal(put_tar(fd, true), MR_OK);
+    assert_false(is_new);
     close(fd);
     assert_string_equal(first, sha256);
     assert_int_equal(stored(), 1);
@@ -154,13 +167,27 @@ static void content_and_executable_bit_change_the_hash(void **state)
     assert_string_not_equal(first, sha256);
 }
 
-static void a_check_alone_stores_nothing(void **state)
+static void what_is_unpacked_and_discarded_is_not_stored(void **state)
 {
     (void)state;
     const int fd = tar_of(good, 3, 0);
-    assert_int_equal(mr_program_store_put(staging, fd, true, MR_PROGRAM_CHECK_ONLY, sha256, &error), MR_OK);
+    assert_int_equal(mr_program_store_unpack(staging, fd, true, folder, sha256, &error), MR_OK);
     close(fd);
+    mr_program_store_discard(folder);
     assert_int_equal(stored(), 0);
+}
+
+static void only_what_was_new_is_taken_back(void **state)
+{
+    (void)state;
+    assert_int_equal(put(good, 3, true), MR_OK);
+    assert_true(is_new);
+    mr_program_store_take_back(staging, folder, sha256);
+    assert_int_equal(stored(), 0);
+    assert_int_equal(put(good, 3, true), MR_OK);
+    assert_int_equal(put(good, 3, true), MR_OK);
+    assert_false(is_new);
+    assert_int_equal(stored(), 1);
 }
 
 static void a_program_without_an_executable_run_is_refused(void **state)
@@ -220,7 +247,7 @@ static void what_is_no_tar_is_refused(void **state)
     for (int i = 0; i < 1000; i++)
         assert_int_equal(write(fd, "this is not a tar archive", 25), 25);
     lseek(fd, 0, SEEK_SET);
-    assert_int_equal(mr_program_store_put(staging, fd, false, MR_PROGRAM_KEEP, sha256, &error), MR_EINVALID);
+    assert_int_equal(put_tar(fd, false), MR_EINVALID);
     assert_non_null(strstr(error.text, "program: not a tar archive"));
     close(fd);
 }
@@ -273,7 +300,8 @@ int main(void)
         TEST(a_program_is_stored_under_its_hash),
         TEST(times_owners_and_order_do_not_change_the_hash),
         TEST(content_and_executable_bit_change_the_hash),
-        TEST(a_check_alone_stores_nothing),
+        TEST(what_is_unpacked_and_discarded_is_not_stored),
+        TEST(only_what_was_new_is_taken_back),
         TEST(a_program_without_an_executable_run_is_refused),
         TEST(hostile_entries_are_refused_and_leave_nothing),
         TEST(a_file_cannot_lie_below_a_file),

@@ -40,6 +40,7 @@ typedef struct apply_state {
     size_t program_bytes;
     mr_tenant_spec spec;
     mr_warnings warnings;
+    char folder[MR_PROGRAM_FOLDER_BYTES]; /* "": nothing is unpacked */
     char sha256[65];
     mr_err unpacked;
     mr_error error;
@@ -56,6 +57,8 @@ static void end_apply(mr_request *request)
     free(apply->datasets);
     if (apply->program_fd >= 0)
         close(apply->program_fd);
+    if (apply->folder[0] != '\0')
+        mr_program_store_discard(apply->folder);
     mr_tenant_spec_fini(&apply->spec);
     mr_warnings_fini(&apply->warnings);
     free(apply);
@@ -258,21 +261,31 @@ static json_t *warnings_view(const mr_warnings *warnings)
     return list;
 }
 
+static void answer_valid(mr_request *request)
+{
+    const apply_state *apply = request->state;
+    mr_request_json(request, 200,
+                    json_pack("{s:s, s:b, s:o}", "tenant", request->tenant, "valid", 1, "warnings",
+                              warnings_view(&apply->warnings)));
+}
+
+/* The program gets its name and the tenant its version in one turn of the loop, so that a refusal leaves
+ * neither. */
 static void decide(mr_request *request)
 {
     apply_state *apply = request->state;
-    mr_error error;
+    const char *staging_dir = mr_service_config_of(request->service)->staging_dir;
     json_t *answer = NULL;
-    if (apply->dry_run) {
-        const mr_err err = mr_service_check_tenant(request->service, &apply->spec, &error);
-        if (err == MR_OK)
-            answer = json_pack("{s:s, s:b, s:o}", "tenant", request->tenant, "valid", 1, "warnings",
-                               warnings_view(&apply->warnings));
-        mr_request_view(request, 200, err, answer, &error);
-        return;
-    }
-    const mr_err err = mr_service_apply_tenant(request->service, apply->key, &apply->spec, &apply->warnings,
-                                               &answer, &error);
+    bool new_program = false;
+    mr_error error;
+    mr_err err = MR_OK;
+    if (apply->folder[0] != '\0')
+        err = mr_program_store_keep(staging_dir, apply->folder, apply->sha256, &new_program, &error);
+    if (err == MR_OK)
+        err = mr_service_apply_tenant(request->service, apply->key, &apply->spec, &apply->warnings, &answer,
+                                      &error);
+    if (err != MR_OK && new_program)
+        mr_program_store_take_back(staging_dir, apply->folder, apply->sha256);
     mr_request_view(request, 200, err, answer, &error);
 }
 
@@ -282,10 +295,13 @@ static void unpack(mr_request *request)
     if (lseek(apply->program_fd, 0, SEEK_SET) != 0)
         apply->unpacked = mr_fail_errno(&apply->error, errno, "program");
     else
-        apply->unpacked = mr_program_store_put(
+        apply->unpacked = mr_program_store_unpack(
             mr_service_config_of(request->service)->staging_dir, apply->program_fd,
-            apply->spec.agreement->program_command_count == 0,
-            apply->dry_run ? MR_PROGRAM_CHECK_ONLY : MR_PROGRAM_KEEP, apply->sha256, &apply->error);
+            apply->spec.agreement->program_command_count == 0, apply->folder, apply->sha256, &apply->error);
+    if (apply->dry_run && apply->folder[0] != '\0') {
+        mr_program_store_discard(apply->folder);
+        apply->folder[0] = '\0';
+    }
 }
 
 static void after_unpack(mr_request *request)
@@ -293,10 +309,12 @@ static void after_unpack(mr_request *request)
     apply_state *apply = request->state;
     if (apply->unpacked == MR_OK && (apply->spec.program = strdup(apply->sha256)) == NULL)
         apply->unpacked = mr_fail(&apply->error, MR_ENOMEM, "out of memory");
-    if (apply->unpacked == MR_OK)
-        decide(request);
-    else
+    if (apply->unpacked != MR_OK)
         mr_request_fail(request, &apply->error);
+    else if (apply->dry_run)
+        answer_valid(request);
+    else
+        decide(request);
 }
 
 void mr_handle_apply_tenant(mr_request *request)
@@ -309,10 +327,13 @@ void mr_handle_apply_tenant(mr_request *request)
     mr_error error;
     if (complete != MHD_YES)
         mr_request_error(request, 400, "the form is not complete");
-    else if (parse_documents(request, &error) != MR_OK)
-        mr_request_fail(request, &error);
+    else if (parse_documents(request, &error) != MR_OK ||
+             mr_service_check_tenant(request->service, &apply->spec, &error) != MR_OK)
+        mr_request_fail(request, &error); /* before anything is unpacked */
     else if (apply->program_fd >= 0)
         mr_request_work(request, unpack, after_unpack);
+    else if (apply->dry_run)
+        answer_valid(request);
     else
         decide(request);
 }
