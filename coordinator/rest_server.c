@@ -14,7 +14,7 @@ enum {
     CONNECTIONS = 1000,
     IDLE_SECONDS = 60,
     CONNECTION_MEMORY_BYTES = 64 * 1024,
-    DROP_BYTES = 1024 * 1024, /* of a body that nobody wants, before its connection is cut */
+    DROP_BYTES = 16 * 1024 * 1024, /* of a body that nobody wants, before its connection is cut */
     INSPECTIONS = 16,
 };
 
@@ -165,6 +165,15 @@ static enum MHD_Result send_answer(mr_request *request)
     return MHD_queue_response(request->connection, request->status, request->response);
 }
 
+/* libmicrohttpd cuts a path at a NUL: then it would name another tenant. A request whose raw path holds one
+ * begins with the server in the place of its state. */
+static void *on_target(void *cls, const char *target, struct MHD_Connection *connection)
+{
+    (void)connection;
+    const char *nul = strstr(target, "%00");
+    return nul != NULL && nul < target + strcspn(target, "?") ? cls : NULL;
+}
+
 static mr_request *create_request(mr_rest *rest, struct MHD_Connection *connection, const char *method,
                                   const char *path)
 {
@@ -186,13 +195,17 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 {
     (void)version;
     mr_rest *rest = cls;
-    mr_request *request = *state;
+    const bool cut = *state == rest;
+    mr_request *request = cut ? NULL : *state;
     if (request == NULL) {
         request = create_request(rest, connection, method, path);
+        *state = request;
         if (request == NULL)
             return MHD_NO;
-        *state = request;
-        begin_request(request, method, path);
+        if (cut)
+            mr_request_error(request, 400, "the path holds a NUL");
+        else
+            begin_request(request, method, path);
         /* An answer before the body closes the connection, so a small body is rather read to its end. */
         return request->response != NULL && request->declared_size > request->drop_limit
                    ? send_answer(request)
@@ -219,9 +232,8 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
 static void on_completed(void *cls, struct MHD_Connection *connection, void **state,
                          enum MHD_RequestTerminationCode reason)
 {
-    (void)cls;
     (void)connection;
-    mr_request *request = *state;
+    mr_request *request = *state == cls ? NULL : *state;
     *state = NULL;
     if (request == NULL)
         return;
@@ -267,8 +279,8 @@ static mr_err start_daemon(mr_rest *rest, mr_error *ret_error)
     rest->daemon =
         MHD_start_daemon(flags, 0, NULL, NULL, on_request, rest, MHD_OPTION_SOCK_ADDR,
                          (struct sockaddr *)&rest->listen.address, MHD_OPTION_NOTIFY_COMPLETED, on_completed,
-                         rest, MHD_OPTION_CONNECTION_LIMIT, (unsigned int)CONNECTIONS,
-                         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_SECONDS,
+                         rest, MHD_OPTION_URI_LOG_CALLBACK, on_target, rest, MHD_OPTION_CONNECTION_LIMIT,
+                         (unsigned int)CONNECTIONS, MHD_OPTION_CONNECTION_TIMEOUT, (unsigned int)IDLE_SECONDS,
                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_END);
     if (rest->daemon == NULL)
         return mr_fail(ret_error, MR_EIO, "listen: %s cannot be had; is another coordinator running?",
