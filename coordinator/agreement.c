@@ -2,6 +2,7 @@
 
 #include "connectors/option_tables.h"
 #include "coordinator/cron.h"
+#include "coordinator/dataset.h"
 #include "coordinator/quantity.h"
 #include "proto/ids.h"
 
@@ -13,7 +14,13 @@
 static const mr_resources default_requests = {64ull << 20, 250};
 static const mr_resources default_limits = {128ull << 20, 500};
 
-enum { DEFAULT_RETENTION_DAYS = 7, DEFAULT_DEADLINE_SECONDS = 3600, DEFAULT_ATTEMPTS = 3, MAX_SINKS = 20 };
+enum {
+    DEFAULT_RETENTION_DAYS = 7,
+    DEFAULT_DEADLINE_SECONDS = 3600,
+    DEFAULT_ATTEMPTS = 3,
+    MAX_SINKS = 20,
+    MAX_PROGRAM_BYTES = 64 * 1024
+};
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
@@ -119,6 +126,11 @@ static void read_env(mr_document *doc, mr_document_at program, mr_agreement *agr
     mr_document_at at;
     if (!mr_document_object(doc, program, "env", &at))
         return;
+    if (json_object_size(at.object) > MR_DOCUMENT_LIST) {
+        mr_document_refuse(doc, "program.env", "%zu variables are more than %d", json_object_size(at.object),
+                           MR_DOCUMENT_LIST);
+        return;
+    }
     mr_env_variable *env = mr_arena_alloc(doc->arena, json_object_size(at.object) * sizeof *env + 1);
     if (env == NULL) {
         mr_document_out_of_memory(doc);
@@ -137,6 +149,8 @@ static void read_env(mr_document *doc, mr_document_at program, mr_agreement *agr
             mr_document_refuse(doc, path, "is set by Millrace; choose another name");
         else if (!json_is_string(value))
             mr_document_refuse(doc, path, "a string is expected");
+        else if (strlen(name) + json_string_length(value) > MR_DOCUMENT_OPTION_BYTES)
+            mr_document_refuse(doc, path, "is longer than %d bytes", MR_DOCUMENT_OPTION_BYTES);
         env[count].name = mr_arena_copy(doc->arena, mr_slice_of(name)).data;
         env[count].value =
             mr_arena_copy(doc->arena, mr_slice_of(json_is_string(value) ? json_string_value(value) : ""))
@@ -158,6 +172,7 @@ static void read_program(mr_document *doc, mr_document_at root, mr_agreement *ag
     if (!mr_document_object(doc, root, "program", &at))
         return;
     mr_document_check_names(doc, at, known, COUNT(known));
+    mr_document_check_size(doc, at, MAX_PROGRAM_BYTES);
     agreement->program_command =
         mr_document_list(doc, at, "command", true, &agreement->program_command_count);
     if (agreement->program_command != NULL &&
@@ -185,6 +200,14 @@ static void read_sink_option(mr_document *doc, const char *path, const char *nam
         text = list = json_dumps(value, JSON_COMPACT);
     if (text == NULL)
         mr_document_refuse(doc, path, "a string, number, boolean or list is expected");
+    else if (strlen(text) > MR_DOCUMENT_OPTION_BYTES)
+        mr_document_refuse(doc, path, "is longer than %d bytes", MR_DOCUMENT_OPTION_BYTES);
+    else if (strcmp(name, "table") == 0 && !mr_table_name_valid(text))
+        mr_document_refuse(
+            doc, path,
+            "\"%.80s\" is not a name of a table: letters, digits and _, at most 48, the first a "
+            "letter; none that begins with sqlite_ or millrace_",
+            text);
     else if (mr_props_set(options, name, text) != MR_OK)
         mr_document_out_of_memory(doc);
     free(list);
@@ -274,6 +297,13 @@ static mr_agreement_sink *alloc_sinks(mr_document *doc, mr_agreement *agreement,
     return sinks;
 }
 
+static void refuse_name(mr_document *doc, size_t index, const char *name)
+{
+    char path[40];
+    snprintf(path, sizeof path, "sinks[%zu].name", index);
+    mr_document_refuse(doc, path, "two sinks are named \"%s\"", name);
+}
+
 static void read_sinks(mr_document *doc, mr_document_at root, const char *default_store,
                        mr_agreement *agreement)
 {
@@ -300,7 +330,7 @@ static void read_sinks(mr_document *doc, mr_document_at root, const char *defaul
         read_sink(doc, json_array_get(list, i), i, &sinks[i]);
         for (size_t j = 0; j < i && doc->failed == MR_OK; j++)
             if (strcmp(sinks[i].name, sinks[j].name) == 0)
-                mr_document_refuse(doc, "sinks", "two sinks are named \"%s\"", sinks[i].name);
+                refuse_name(doc, i, sinks[i].name);
     }
 }
 
@@ -338,6 +368,9 @@ mr_err mr_agreement_parse(mr_slice text, const mr_agreement_rules *rules, mr_war
     if (doc.failed == MR_OK) {
         const mr_slice copy = mr_arena_copy(&agreement->arena, text);
         if (copy.data == NULL)
+            mr_document_out_of_memory(&doc);
+        agreement->document = mr_arena_copy(&agreement->arena, mr_slice_of(rules->document)).data;
+        if (agreement->document == NULL)
             mr_document_out_of_memory(&doc);
         agreement->text = copy.data;
         agreement->text_size = copy.size;

@@ -29,6 +29,7 @@ typedef struct mr_env_variable {
 typedef struct mr_agreement {
     const char *text; /* as submitted, NUL-terminated */
     size_t text_size;
+    const char *document; /* the rules' name for messages */
 
     const char *client;   /* the tenant's id */
     const char *schedule; /* cron, five fields, as submitted; it parses */

@@ -212,7 +212,7 @@ static void sinks_are_checked_against_their_class(void **state)
     expect_error(HEAD ",\"sinks\":[1]}", "agreement.json: field \"sinks[0]\": an object is expected");
     expect_error(HEAD
                  ",\"sinks\":[{\"name\":\"x\",\"class\":\"sqlite\"},{\"name\":\"x\",\"class\":\"sqlite\"}]}",
-                 "agreement.json: field \"sinks\": two sinks are named \"x\"");
+                 "agreement.json: field \"sinks[1].name\": two sinks are named \"x\"");
     expect_error(HEAD ",\"sinks\":[{\"name\":\"x\",\"class\":\"sqlite\",\"store.dir\":\"/etc\"}]}",
                  "agreement.json: field \"sinks[0].store.dir\": is set by Millrace; remove it");
     assert_null(parse(HEAD ",\"sinks\":[{\"name\":\"x\",\"class\":\"sqlite\",\"nonsense\":1}]}", false));

@@ -7,7 +7,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DEFAULT_MAX_FILE_SIZE_MB = 100, MAX_FILE_SIZE_MB = 1024 * 1024, MAX_PARTITIONS = 256 };
+enum {
+    DEFAULT_MAX_FILE_SIZE_MB = 100,
+    MAX_FILE_SIZE_MB = 1024 * 1024,
+    MAX_PARTITIONS = 256,
+    MAX_PATTERN_BYTES = 255,
+    MAX_DATASET_BYTES = 96 * 1024
+};
 
 #define ALPHANUMERIC "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
@@ -25,6 +31,12 @@ static bool identifier_valid(const char *name)
 {
     const size_t size = strlen(name);
     return size >= 1 && size <= 48 && isalpha((unsigned char)*name) && strspn(name, ALPHANUMERIC "_") == size;
+}
+
+bool mr_table_name_valid(const char *name)
+{
+    return identifier_valid(name) && strncasecmp(name, "sqlite_", 7) != 0 &&
+           strncasecmp(name, "millrace_", 9) != 0;
 }
 
 static void read_names(mr_document *doc, mr_document_at root, mr_dataset *dataset)
@@ -49,6 +61,8 @@ static void read_names(mr_document *doc, mr_document_at root, mr_dataset *datase
     dataset->file_pattern = mr_document_text(doc, root, "file_pattern", false);
     if (dataset->file_pattern != NULL && strchr(dataset->file_pattern, '/') != NULL)
         mr_document_refuse(doc, "file_pattern", "is matched with file names, which hold no \"/\"");
+    if (dataset->file_pattern != NULL && strlen(dataset->file_pattern) > MAX_PATTERN_BYTES)
+        mr_document_refuse(doc, "file_pattern", "is longer than %d bytes", MAX_PATTERN_BYTES);
 }
 
 /* One byte of ASCII that cannot be mistaken for a line end. */
@@ -91,6 +105,15 @@ static void warn_schema(void *arg, const char *field, const char *text)
     mr_document_odd(doc, path, "%s", text);
 }
 
+/* "schema: fields[2].type: unknown type" is about the field "schema" already. */
+static void refuse_schema(mr_document *doc, const char *text)
+{
+    static const char prefix[] = "schema: ";
+    if (strncmp(text, prefix, sizeof prefix - 1) == 0)
+        text += sizeof prefix - 1;
+    mr_document_refuse(doc, "schema", "%s", text);
+}
+
 static void read_schema(mr_document *doc, mr_document_at root, mr_dataset *dataset)
 {
     mr_document_at at;
@@ -109,7 +132,7 @@ static void read_schema(mr_document *doc, mr_document_at root, mr_dataset *datas
     if (err == MR_ENOMEM)
         mr_document_out_of_memory(doc);
     else if (err != MR_OK)
-        mr_document_refuse(doc, "schema", "%s", problem.text);
+        refuse_schema(doc, problem.text);
 }
 
 static const char *nearest_column(const mr_schema *schema, const char *name)
@@ -178,10 +201,11 @@ static void read_table(mr_document *doc, mr_document_at root, mr_dataset *datase
     const bool given = dataset->table != NULL;
     if (!given)
         dataset->table = mr_schema_name(dataset->schema);
-    if (!identifier_valid(dataset->table))
+    if (!mr_table_name_valid(dataset->table))
         mr_document_refuse(
             doc, given ? "table" : "schema.name",
-            "\"%.80s\" is not a name of a table: letters, digits and _, at most 48, the first a letter",
+            "\"%.80s\" is not a name of a table: letters, digits and _, at most 48, the first a letter; none "
+            "that begins with sqlite_ or millrace_",
             dataset->table);
 }
 
@@ -202,6 +226,7 @@ static void read_dataset(mr_document *doc, mr_dataset *dataset)
                                         "topic.partitions"};
     const mr_document_at root = {doc->root, ""};
     mr_document_check_names(doc, root, known, COUNT(known));
+    mr_document_check_size(doc, root, MAX_DATASET_BYTES);
     read_names(doc, root, dataset);
     read_csv(doc, root, dataset);
     read_schema(doc, root, dataset);
@@ -230,6 +255,9 @@ mr_err mr_dataset_parse(mr_slice text, const mr_dataset_rules *rules, mr_warning
     if (doc.failed == MR_OK) {
         const mr_slice copy = mr_arena_copy(&dataset->arena, text);
         if (copy.data == NULL)
+            mr_document_out_of_memory(&doc);
+        dataset->document = mr_arena_copy(&dataset->arena, mr_slice_of(rules->document)).data;
+        if (dataset->document == NULL)
             mr_document_out_of_memory(&doc);
         dataset->text = copy.data;
         dataset->text_size = copy.size;

@@ -12,6 +12,7 @@ typedef struct mr_dataset {
     const char *text; /* as submitted, NUL-terminated */
     size_t text_size;
 
+    const char *document; /* the rules' name for messages */
     const char *name;
     const char *file_type; /* "csv" */
     const char *key_space; /* [a-zA-Z][a-zA-Z0-9_]{0,47} */
@@ -49,6 +50,8 @@ void mr_dataset_close(mr_dataset **dataset); /* NULL-safe */
  * key, key space, table and partitions. Otherwise MR_EREFUSED with the first difference in words. */
 mr_err mr_dataset_may_follow(const mr_dataset *last, const mr_dataset *next, mr_error *ret_error);
 
+/* [a-zA-Z][a-zA-Z0-9_]{0,47}, and not of a store's own tables (sqlite_..., millrace_...). */
+bool mr_table_name_valid(const char *name);
 bool mr_dataset_name_valid(const char *name); /* [a-zA-Z0-9][a-zA-Z0-9_-]{0,99} */
 bool mr_dataset_matches(const mr_dataset *dataset, const char *file_name); /* false without a pattern */
 

@@ -215,7 +215,7 @@ static void the_client_must_be_the_tenant(void **state)
     assert_int_equal(mr_tenant_spec_check(&spec, "client_a", &error), MR_OK);
     assert_int_equal(mr_tenant_spec_check(&spec, "client_b", &error), MR_EINVALID);
     assert_string_equal(error.text,
-                        "agreement: field \"client\": is \"client_a\", but the tenant is \"client_b\"");
+                        "agreement.json: field \"client\": is \"client_a\", but the tenant is \"client_b\"");
     mr_tenant_spec_fini(&spec);
 }
 
@@ -224,9 +224,8 @@ static void several_datasets_need_a_pattern_each(void **state)
     (void)state;
     mr_tenant_spec spec = spec_of("{" WHOLE ",\"file_pattern\":\"a*\"}", OTHER("other", "t2", ""));
     assert_int_equal(mr_tenant_spec_check(&spec, "client_a", &error), MR_EINVALID);
-    assert_string_equal(error.text,
-                        "dataset \"other\": field \"file_pattern\": is missing; with several datasets "
-                        "each needs one");
+    assert_string_equal(error.text, "dataset.json: field \"file_pattern\": is missing; with several datasets "
+                                    "each needs one");
     mr_tenant_spec_fini(&spec);
 }
 
@@ -236,11 +235,15 @@ static void datasets_may_not_share_name_topic_or_table(void **state)
     static const struct {
         const char *second, *message;
     } cases[] = {
-        {OTHER("speed-data", "t2", ",\"file_pattern\":\"b*\""), "two datasets are named \"speed-data\""},
+        {OTHER("speed-data", "t2", ",\"file_pattern\":\"b*\""),
+         "dataset.json: field \"name\": a dataset \"speed-data\" stands in dataset.json already"},
         {OTHER("Speed-data", "t2", ",\"file_pattern\":\"b*\""),
-         "the dataset names \"speed-data\" and \"Speed-data\" are too alike for topics"},
+         "dataset.json: field \"name\": \"Speed-data\" and the \"speed-data\" of dataset.json are too alike "
+         "for topics"},
         {OTHER("other", "analytics", ",\"file_pattern\":\"b*\""),
-         "datasets \"speed-data\" and \"other\" both write table \"analytics\" of key space \"coredms\""},
+         "dataset.json: field \"table\": datasets \"speed-data\" and \"other\" both write table "
+         "\"analytics\" of "
+         "key space \"coredms\"; give one another table or key space"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         mr_tenant_spec spec = spec_of("{" WHOLE ",\"file_pattern\":\"a*\"}", cases[i].second);

@@ -124,6 +124,16 @@ void mr_document_check_names(mr_document *doc, mr_document_at at, const char *co
     }
 }
 
+void mr_document_check_size(mr_document *doc, mr_document_at at, size_t max_bytes)
+{
+    const size_t size = doc->failed == MR_OK ? json_dumpb(at.object, NULL, 0, JSON_COMPACT) : 0;
+    if (size > max_bytes)
+        doc->failed = mr_fail(
+            doc->error, MR_ETOOLARGE, "%s: %s%.*s%s%zu bytes without blanks are more than %zu", doc->name,
+            *at.prefix != '\0' ? "field \"" : "", *at.prefix != '\0' ? (int)strlen(at.prefix) - 1 : 0,
+            at.prefix, *at.prefix != '\0' ? "\": " : "", size, max_bytes);
+}
+
 /* The value, or NULL when there is none to read. */
 static json_t *value_of(mr_document *doc, mr_document_at at, const char *name)
 {
@@ -240,6 +250,10 @@ const char *const *mr_document_list(mr_document *doc, mr_document_at at, const c
         return NULL;
     }
     const size_t count = json_array_size(value);
+    if (count > MR_DOCUMENT_LIST) {
+        mr_document_refuse(doc, path, "%zu strings are more than %d", count, MR_DOCUMENT_LIST);
+        return NULL;
+    }
     const char **list = mr_arena_alloc(doc->arena, (count + 1) * sizeof *list);
     if (list == NULL) {
         mr_document_out_of_memory(doc);
@@ -247,11 +261,15 @@ const char *const *mr_document_list(mr_document *doc, mr_document_at at, const c
     }
     for (size_t i = 0; i < count; i++) {
         json_t *element = json_array_get(value, i);
-        if (!json_is_string(element) || (!may_be_empty && json_string_length(element) == 0)) {
+        const char *problem = !json_is_string(element)                            ? "a string is expected"
+                              : !may_be_empty && json_string_length(element) == 0 ? "must not be empty"
+                              : json_string_length(element) > MR_DOCUMENT_LIST_TEXT
+                                  ? "is longer than 1,000 bytes"
+                                  : NULL;
+        if (problem != NULL) {
             char where[200];
             snprintf(where, sizeof where, "%.150s[%zu]", path, i);
-            mr_document_refuse(doc, where,
-                               json_is_string(element) ? "must not be empty" : "a string is expected");
+            mr_document_refuse(doc, where, "%s", problem);
             return NULL;
         }
         list[i] = copy_text(doc, element);

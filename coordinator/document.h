@@ -11,6 +11,9 @@
 
 #include <jansson.h>
 
+/* Lists and options go to tasks, in packets of a bounded size. */
+enum { MR_DOCUMENT_LIST = 100, MR_DOCUMENT_LIST_TEXT = 1000, MR_DOCUMENT_OPTION_BYTES = 4096 };
+
 /* {0} is empty. */
 typedef struct mr_warnings {
     char **texts; /* owned */
@@ -53,6 +56,9 @@ void mr_document_out_of_memory(mr_document *doc);
 /* Refuses names of the object that are not in `known`, with the nearest known name. */
 void mr_document_check_names(mr_document *doc, mr_document_at at, const char *const *known, size_t count);
 
+/* Refuses an object that is larger than `max_bytes` without its blanks. */
+void mr_document_check_size(mr_document *doc, mr_document_at at, size_t max_bytes);
+
 /* The values. A field that is absent or null gives NULL, `otherwise`; a required one is refused as missing.
  * Text is copied into the arena, is not empty and holds no NUL. */
 const char *mr_document_text(mr_document *doc, mr_document_at at, const char *name, bool required);
@@ -64,7 +70,8 @@ double mr_document_real(mr_document *doc, mr_document_at at, const char *name, d
                         double otherwise);
 /* A JSON boolean; "true" and "false" as strings are oddities. */
 bool mr_document_boolean(mr_document *doc, mr_document_at at, const char *name, bool otherwise);
-/* An array of strings; *ret_count is 0 when absent. Strings may be empty when `may_be_empty`. */
+/* An array of at most MR_DOCUMENT_LIST strings of at most MR_DOCUMENT_LIST_TEXT bytes; *ret_count is 0 when
+ * absent. Strings may be empty when `may_be_empty`. */
 const char *const *mr_document_list(mr_document *doc, mr_document_at at, const char *name, bool may_be_empty,
                                     size_t *ret_count);
 /* An object, or NULL when absent; `path_prefix` of what is inside it goes to *ret_at. */

@@ -26,18 +26,53 @@ static bool topic_equal(const char *a, const char *b)
     return *a == *b;
 }
 
-static mr_err check_pair(const mr_dataset *a, const mr_dataset *b, mr_error *ret_error)
+const char *mr_sink_table(const mr_agreement_sink *sink, const mr_dataset *dataset)
+{
+    const char *table = mr_props_get(sink->options, "table");
+    return table != NULL ? table : dataset->table;
+}
+
+static mr_err check_names(const mr_dataset *a, const mr_dataset *b, mr_error *ret_error)
 {
     if (strcmp(a->name, b->name) == 0)
-        return mr_fail(ret_error, MR_EINVALID, "two datasets are named \"%s\"", a->name);
+        return mr_fail(ret_error, MR_EINVALID, "%s: field \"name\": a dataset \"%s\" stands in %s already",
+                       b->document, b->name, a->document);
     if (topic_equal(a->name, b->name))
-        return mr_fail(ret_error, MR_EINVALID, "the dataset names \"%s\" and \"%s\" are too alike for topics",
-                       a->name, b->name);
-    if (strcasecmp(a->key_space, b->key_space) == 0 && strcasecmp(a->table, b->table) == 0)
         return mr_fail(ret_error, MR_EINVALID,
-                       "datasets \"%s\" and \"%s\" both write table \"%s\" of key space \"%s\"", a->name,
-                       b->name, a->table, a->key_space);
+                       "%s: field \"name\": \"%s\" and the \"%s\" of %s are too alike for topics",
+                       b->document, b->name, a->name, a->document);
     return MR_OK;
+}
+
+/* Two datasets through one sink; or one, or two, through two sinks of a class. */
+static mr_err check_tables(const mr_dataset *a, const mr_agreement_sink *x, const mr_dataset *b,
+                           const mr_agreement_sink *y, const mr_agreement *agreement, mr_error *ret_error)
+{
+    const char *table = mr_sink_table(y, b);
+    if (strcmp(x->class_name, y->class_name) != 0 || strcasecmp(a->key_space, b->key_space) != 0 ||
+        strcasecmp(mr_sink_table(x, a), table) != 0)
+        return MR_OK;
+    if (a == b)
+        return mr_fail(
+            ret_error, MR_EINVALID,
+            "%s: field \"sinks[%zu].table\": sinks \"%s\" and \"%s\" both write table \"%s\" of key "
+            "space \"%s\"; give one another table",
+            agreement->document, (size_t)(y - agreement->sinks), x->name, y->name, table, b->key_space);
+    return mr_fail(ret_error, MR_EINVALID,
+                   "%s: field \"table\": datasets \"%s\" and \"%s\" both write table \"%s\" of key space "
+                   "\"%s\"; give one another table or key space",
+                   b->document, a->name, b->name, table, b->key_space);
+}
+
+static mr_err check_pair(const mr_dataset *a, const mr_dataset *b, const mr_agreement *agreement,
+                         mr_error *ret_error)
+{
+    mr_err err = a != b ? check_names(a, b, ret_error) : MR_OK;
+    for (size_t i = 0; i < agreement->sink_count && err == MR_OK; i++)
+        for (size_t j = 0; j < agreement->sink_count && err == MR_OK; j++)
+            if (a != b || i < j)
+                err = check_tables(a, &agreement->sinks[i], b, &agreement->sinks[j], agreement, ret_error);
+    return err;
 }
 
 static mr_err check_datasets(const mr_tenant_spec *spec, mr_error *ret_error)
@@ -47,12 +82,11 @@ static mr_err check_datasets(const mr_tenant_spec *spec, mr_error *ret_error)
     for (size_t i = 0; i < spec->dataset_count; i++) {
         const mr_dataset *dataset = spec->datasets[i];
         if (spec->dataset_count > 1 && dataset->file_pattern == NULL)
-            return mr_fail(
-                ret_error, MR_EINVALID,
-                "dataset \"%s\": field \"file_pattern\": is missing; with several datasets each needs one",
-                dataset->name);
-        for (size_t j = 0; j < i; j++) {
-            const mr_err err = check_pair(spec->datasets[j], dataset, ret_error);
+            return mr_fail(ret_error, MR_EINVALID,
+                           "%s: field \"file_pattern\": is missing; with several datasets each needs one",
+                           dataset->document);
+        for (size_t j = 0; j <= i; j++) {
+            const mr_err err = check_pair(spec->datasets[j], dataset, spec->agreement, ret_error);
             if (err != MR_OK)
                 return err;
         }
@@ -65,9 +99,8 @@ mr_err mr_tenant_spec_check(const mr_tenant_spec *spec, const char *tenant, mr_e
     if (spec->agreement == NULL)
         return mr_fail(ret_error, MR_EINVALID, "the agreement is missing");
     if (strcmp(spec->agreement->client, tenant) != 0)
-        return mr_fail(ret_error, MR_EINVALID,
-                       "agreement: field \"client\": is \"%s\", but the tenant is \"%s\"",
-                       spec->agreement->client, tenant);
+        return mr_fail(ret_error, MR_EINVALID, "%s: field \"client\": is \"%s\", but the tenant is \"%s\"",
+                       spec->agreement->document, spec->agreement->client, tenant);
     return check_datasets(spec, ret_error);
 }
 

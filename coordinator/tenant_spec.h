@@ -17,8 +17,12 @@ void mr_tenant_spec_fini(mr_tenant_spec *spec); /* {0}-safe */
 
 /* Checks across documents: the id in the path is the client; there is a dataset; dataset names are unique,
  * also without regard to case and to `.` and `_` (their topics would be held for equal); several datasets
- * each have a file_pattern; (key space, table) are unique. MR_EINVALID in words. */
+ * each have a file_pattern; no two (dataset, sink) write the same table of a key space of a store.
+ * MR_EINVALID names the document and the field. */
 mr_err mr_tenant_spec_check(const mr_tenant_spec *spec, const char *tenant, mr_error *ret_error);
+
+/* Where the sink puts the rows of the dataset: its option `table`, else the dataset's. */
+const char *mr_sink_table(const mr_agreement_sink *sink, const mr_dataset *dataset);
 
 /* The dataset a file belongs to: by name (MR_ENOTFOUND), else the one whose pattern matches (the first), else
  * the only one, else MR_EINVALID saying how to choose. */

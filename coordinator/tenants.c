@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { MAX_VERSIONS_BYTES = 96 * 1024 };
+
 typedef struct apply_request {
     mr_service *service;
     const mr_tenant_spec *spec;
@@ -41,8 +43,7 @@ static mr_err own_topic(mr_db *db, const char *tenant, const char *dataset, cons
             return MR_OK;
         return mr_fail(ret_error, MR_EEXISTS,
                        "dataset \"%s\": its topic %s.%s%s is held for equal to one of dataset \"%s\" of "
-                       "tenant %s: choose "
-                       "another name",
+                       "tenant %s: choose another name",
                        dataset, tenant, dataset, suffix, owned, owner);
     }
     mr_db_run(db, "INSERT INTO topics(folded, tenant, dataset) VALUES(?, ?, ?)", "ttt", folded, tenant,
@@ -50,11 +51,12 @@ static mr_err own_topic(mr_db *db, const char *tenant, const char *dataset, cons
     return MR_OK;
 }
 
-static mr_err own_table(mr_db *db, const char *tenant, const mr_dataset *dataset, const char *store,
-                        mr_error *ret_error)
+static mr_err own_table(mr_db *db, const char *tenant, const mr_dataset *dataset,
+                        const mr_agreement_sink *sink, mr_error *ret_error)
 {
     char folded[256], owner[64], owned[128];
-    snprintf(folded, sizeof folded, "%s", dataset->table);
+    const char *store = sink->class_name, *table = mr_sink_table(sink, dataset);
+    snprintf(folded, sizeof folded, "%s", table);
     for (char *c = folded; *c != '\0'; c++)
         *c = (char)tolower((unsigned char)*c);
     mr_query *query =
@@ -68,8 +70,11 @@ static mr_err own_table(mr_db *db, const char *tenant, const mr_dataset *dataset
         mr_query_end(query);
         if (strcmp(owner, tenant) == 0 && strcmp(owned, dataset->name) == 0)
             return MR_OK;
-        return mr_fail(ret_error, MR_EEXISTS, "dataset \"%s\": table %s.%s in store %s belongs to tenant %s",
-                       dataset->name, dataset->key_space, dataset->table, store, owner);
+        return mr_fail(
+            ret_error, MR_EEXISTS,
+            "%s: dataset \"%s\": table %s.%s in store %s belongs to dataset \"%s\" of tenant %s: choose "
+            "another table or key space",
+            dataset->document, dataset->name, dataset->key_space, table, store, owned, owner);
     }
     mr_db_run(db, "INSERT INTO store_tables(store, key_space, folded, tenant, dataset) VALUES(?, ?, ?, ?, ?)",
               "ttttt", store, dataset->key_space, folded, tenant, dataset->name);
@@ -97,6 +102,26 @@ static void own_schema(mr_db *db, const char *uid, const char *subject, mr_slice
     free(copy);
 }
 
+/* A sink is told all versions that may be in the topic, in one packet: as JSON, so quotes count twice. */
+static mr_err check_versions(mr_db *db, const char *uid, const char *subject, const mr_dataset *dataset,
+                             mr_error *ret_error)
+{
+    const int64_t count =
+        mr_db_int(db, 0, "SELECT count(*) FROM schemas WHERE uid = ? AND subject = ?", "tt", uid, subject);
+    const int64_t bytes =
+        mr_db_int(db, 0,
+                  "SELECT sum(2 * length(CAST(text AS BLOB)) - length(CAST(replace(text, '\"', '') AS BLOB)))"
+                  " FROM schemas WHERE uid = ? AND subject = ?",
+                  "tt", uid, subject);
+    if (count < 2 || bytes + (int64_t)mr_schema_text(dataset->schema).size <= MAX_VERSIONS_BYTES)
+        return MR_OK;
+    return mr_fail(
+        ret_error, MR_EREFUSED,
+        "%s: dataset \"%s\": its %lld versions of the schema are together larger than the %d KiB that a "
+        "sink can be told: use another dataset name",
+        dataset->document, dataset->name, (long long)count, MAX_VERSIONS_BYTES / 1024);
+}
+
 static mr_err own_dataset(mr_db *db, const apply_request *apply, const mr_dataset *dataset,
                           mr_error *ret_error)
 {
@@ -107,7 +132,7 @@ static mr_err own_dataset(mr_db *db, const apply_request *apply, const mr_datase
     for (size_t i = 0; i < apply->spec->agreement->sink_count && err == MR_OK; i++) {
         const mr_agreement_sink *sink = &apply->spec->agreement->sinks[i];
         mr_sink_there(db, apply->tenant.uid, dataset->name, sink->name);
-        err = own_table(db, tenant, dataset, sink->class_name, ret_error);
+        err = own_table(db, tenant, dataset, sink, ret_error);
     }
     mr_schema *key = NULL;
     if (err == MR_OK)
@@ -117,6 +142,7 @@ static mr_err own_dataset(mr_db *db, const apply_request *apply, const mr_datase
         char subject[256];
         snprintf(subject, sizeof subject, "%s.%s-value", tenant, dataset->name);
         own_schema(db, apply->tenant.uid, subject, mr_schema_text(dataset->schema));
+        err = check_versions(db, apply->tenant.uid, subject, dataset, ret_error);
         snprintf(subject, sizeof subject, "%s.%s-key", tenant, dataset->name);
         own_schema(db, apply->tenant.uid, subject, mr_schema_text(key));
     }

@@ -7,11 +7,14 @@
 static mr_err check_depth(mr_slice text, const char *source, mr_error *ret_error)
 {
     int depth = 0, line = 1;
+    size_t line_start = 0;
     bool in_string = false;
     for (size_t i = 0; i < text.size; i++) {
         char c = text.data[i];
-        if (c == '\n')
+        if (c == '\n') {
             line++;
+            line_start = i + 1;
+        }
         if (in_string && c == '\\')
             i++;
         else if (c == '"')
@@ -21,8 +24,8 @@ static mr_err check_depth(mr_slice text, const char *source, mr_error *ret_error
         else if (!in_string && (c == '}' || c == ']'))
             depth--;
         if (depth > MR_JSON_MAX_DEPTH)
-            return mr_fail(ret_error, MR_EINVALID, "%s: line %d: more than %d levels deep", source, line,
-                           MR_JSON_MAX_DEPTH);
+            return mr_fail(ret_error, MR_EINVALID, "%s: line %d, column %zu: more than %d levels deep",
+                           source, line, i - line_start + 1, MR_JSON_MAX_DEPTH);
     }
     return MR_OK;
 }

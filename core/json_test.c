@@ -70,7 +70,7 @@ static void test_deep_nesting_is_refused_and_brackets_in_strings_do_not_count(vo
     char text[300];
     memset(text, '[', 65);
     memset(text + 65, ']', 65);
-    assert_refused((mr_slice){text, 130}, MR_EINVALID, "a.json: line 1: more than 64 levels deep");
+    assert_refused((mr_slice){text, 130}, MR_EINVALID, "a.json: line 1, column 65: more than 64 levels deep");
     json_t *json = NULL;
     assert_int_equal(mr_json_load((mr_slice){text + 1, 128}, "x", 0, &json, NULL), MR_OK);
     json_decref(json);

@@ -6,24 +6,13 @@ import pathlib
 import shutil
 import sys
 import threading
-import urllib.error
-import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness.cluster import ROOT, Cluster, wait_for  # noqa: E402
+from harness.rest import call  # noqa: E402
 
 TENANT = ROOT / "tenants/client_a"
 DATASET = "speed-tracking-data"
-
-
-def call(cluster, method, path, body=None, headers=None):
-    """Status and answer of a request."""
-    request = urllib.request.Request(cluster.url + path, data=body, method=method, headers=headers or {})
-    try:
-        with urllib.request.urlopen(request, timeout=60) as answer:
-            return answer.status, json.loads(answer.read() or b"null")
-    except urllib.error.HTTPError as error:
-        return error.code, json.loads(error.read() or b"null")
 
 
 def expect(done, code, text=""):
