@@ -49,8 +49,10 @@ static void read_names(mr_document *doc, mr_document_at root, mr_dataset *datase
             "letter or digit",
             dataset->name);
     dataset->file_type = mr_document_text(doc, root, "file_type", true);
-    if (dataset->file_type != NULL && strcmp(dataset->file_type, "csv") != 0)
-        mr_document_refuse(doc, "file_type", "\"%.40s\" is not known; this version reads \"csv\"",
+    if (dataset->file_type != NULL && strcmp(dataset->file_type, "csv") != 0 &&
+        strcmp(dataset->file_type, "ndjson") != 0)
+        mr_document_refuse(doc, "file_type",
+                           "\"%.40s\" is not known; this version reads \"csv\" and \"ndjson\"",
                            dataset->file_type);
     dataset->key_space = mr_document_text(doc, root, "key_space", true);
     if (dataset->key_space != NULL && !identifier_valid(dataset->key_space))
@@ -86,8 +88,22 @@ static char read_char(mr_document *doc, mr_document_at root, const char *name, c
     return *text;
 }
 
+/* What the file type would ignore is refused. */
+static void refuse_csv(mr_document *doc, mr_document_at root)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach(root.object, name, value)
+    {
+        if (strncmp(name, "csv.", 4) == 0 && !json_is_null(value))
+            mr_document_refuse(doc, name, "is for file_type \"csv\"; this dataset's is \"ndjson\"");
+    }
+}
+
 static void read_csv(mr_document *doc, mr_document_at root, mr_dataset *dataset)
 {
+    if (doc->failed == MR_OK && strcmp(dataset->file_type, "csv") != 0)
+        refuse_csv(doc, root);
     dataset->csv_header = mr_document_boolean(doc, root, "csv.first.row.as.header", true);
     dataset->csv_delimiter = read_char(doc, root, "csv.delimiter", ',', false);
     dataset->csv_quote = read_char(doc, root, "csv.quote", '"', true);

@@ -14,9 +14,9 @@ typedef struct mr_dataset {
 
     const char *document; /* the rules' name for messages */
     const char *name;
-    const char *file_type; /* "csv" */
+    const char *file_type; /* "csv", "ndjson" */
     const char *key_space; /* [a-zA-Z][a-zA-Z0-9_]{0,47} */
-    bool csv_header;       /* the first row names the columns */
+    bool csv_header;       /* the first row names the columns; csv_...: of file_type csv */
     char csv_delimiter;
     char csv_quote;                     /* '\0': no quoting */
     const char *const *csv_null_values; /* cells that stand for null */

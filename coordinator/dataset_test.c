@@ -75,6 +75,20 @@ static void every_field_can_be_given(void **state)
     mr_dataset_close(&dataset);
 }
 
+static void ndjson_takes_no_csv_options(void **state)
+{
+    (void)state;
+#define NDJSON "\"name\":\"n\",\"file_type\":\"ndjson\",\"key_space\":\"k\"," SCHEMA "," KEY
+    mr_dataset *dataset = parse("{" NDJSON ",\"csv.quote\":null}", true);
+    assert_non_null(dataset);
+    assert_string_equal(dataset->file_type, "ndjson");
+    mr_dataset_close(&dataset);
+    expect_error(
+        "{" NDJSON ",\"csv.first.row.as.header\":true}",
+        "dataset.json: field \"csv.first.row.as.header\": is for file_type \"csv\"; this dataset's is "
+        "\"ndjson\"");
+}
+
 static void oddities_load_with_a_warning_that_names_the_field(void **state)
 {
     (void)state;
@@ -138,8 +152,9 @@ static void names_that_stores_do_not_take_are_refused(void **state)
     assert_non_null(strstr(error.text, "field \"key_space\": \"k/..\" is not a key space"));
     assert_null(parse("{" WHOLE ",\"table\":\"x;y\"}", false));
     assert_non_null(strstr(error.text, "field \"table\": \"x;y\" is not a name of a table"));
-    expect_error("{\"name\":\"a\",\"file_type\":\"xml\",\"key_space\":\"k\"," SCHEMA "," KEY "}",
-                 "dataset.json: field \"file_type\": \"xml\" is not known; this version reads \"csv\"");
+    expect_error(
+        "{\"name\":\"a\",\"file_type\":\"xml\",\"key_space\":\"k\"," SCHEMA "," KEY "}",
+        "dataset.json: field \"file_type\": \"xml\" is not known; this version reads \"csv\" and \"ndjson\"");
 }
 
 static void csv_settings_that_cannot_work_are_refused(void **state)
@@ -278,6 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_dataset_gets_defaults),
         cmocka_unit_test(every_field_can_be_given),
+        cmocka_unit_test(ndjson_takes_no_csv_options),
         cmocka_unit_test(oddities_load_with_a_warning_that_names_the_field),
         cmocka_unit_test(a_key_column_that_the_schema_lacks_is_refused_with_the_nearest),
         cmocka_unit_test(a_key_that_cannot_work_is_refused),

@@ -201,7 +201,9 @@ static mr_err set_source(tenant_plan *plan, const mr_run *run, const mr_dataset 
     set_path(plan, "files.root", "runs/%s", run->run_uid, 0);
     set_path(plan, "files.manifest", "runs/%s/manifest-%lld.json", run->run_uid, run->sealed_epoch);
     mr_config_set(config, "files.manifest.sha256", run->manifest_sha256);
-    set_csv(config, dataset);
+    mr_config_set(config, "files.type", dataset->file_type);
+    if (strcmp(dataset->file_type, "csv") == 0)
+        set_csv(config, dataset);
     mr_config_set_json(config, "closed.runs", closed_runs(plan, run, dataset->name));
     if (max_rejected_percent >= 0) {
         char text[40];

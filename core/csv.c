@@ -15,7 +15,7 @@ enum {
 };
 
 struct mr_csv {
-    mr_csv_dialect dialect; /* a quote of '\n' stands for none: it can open no field */
+    mr_csv_dialect dialect; /* a quote of '\n' stands for none: it can open no field; a delimiter likewise */
     mr_csv_read read;
     void *read_arg;
     char *buffer; /* CSV_BLOCK_BYTES more than capacity */
@@ -43,6 +43,28 @@ static mr_err check_dialect(const mr_csv_dialect *dialect, mr_error *ret_error)
     return MR_OK;
 }
 
+static mr_err open_reader(mr_csv_dialect dialect, mr_csv_read read, void *read_arg, mr_csv **ret_csv,
+                          mr_error *ret_error)
+{
+    mr_csv *csv = malloc(sizeof *csv);
+    char *buffer = malloc(BUFFER_BYTES + CSV_BLOCK_BYTES);
+    if (csv == NULL || buffer == NULL) {
+        free(csv);
+        free(buffer);
+        return mr_fail(ret_error, MR_ENOMEM, "no memory for a CSV reader");
+    }
+    *csv = (mr_csv){
+        .dialect = dialect,
+        .read = read,
+        .read_arg = read_arg,
+        .buffer = buffer,
+        .capacity = BUFFER_BYTES,
+    };
+    mr_csv_start_at(csv, 0, 1);
+    *ret_csv = csv;
+    return MR_OK;
+}
+
 mr_err mr_csv_open(const mr_csv_dialect *dialect, mr_csv_read read, void *read_arg, mr_csv **ret_csv,
                    mr_error *ret_error)
 {
@@ -56,23 +78,17 @@ mr_err mr_csv_open(const mr_csv_dialect *dialect, mr_csv_read read, void *read_a
         return err;
     if (own.quote == '\0')
         own.quote = '\n';
-    mr_csv *csv = malloc(sizeof *csv);
-    char *buffer = malloc(BUFFER_BYTES + CSV_BLOCK_BYTES);
-    if (csv == NULL || buffer == NULL) {
-        free(csv);
-        free(buffer);
-        return mr_fail(ret_error, MR_ENOMEM, "no memory for a CSV reader");
-    }
-    *csv = (mr_csv){
-        .dialect = own,
-        .read = read,
-        .read_arg = read_arg,
-        .buffer = buffer,
-        .capacity = BUFFER_BYTES,
-    };
-    mr_csv_start_at(csv, 0, 1);
-    *ret_csv = csv;
-    return MR_OK;
+    return open_reader(own, read, read_arg, ret_csv, ret_error);
+}
+
+mr_err mr_csv_open_lines(size_t max_row_bytes, mr_csv_read read, void *read_arg, mr_csv **ret_csv,
+                         mr_error *ret_error)
+{
+    mr_csv_dialect lines = {'\n', '\n', max_row_bytes};
+    if (max_row_bytes == 0 || max_row_bytes > MAX_ROW_BYTES_LIMIT)
+        return mr_fail(ret_error, MR_EINVALID, "the maximum of bytes in a line is 1 to %d",
+                       MAX_ROW_BYTES_LIMIT);
+    return open_reader(lines, read, read_arg, ret_csv, ret_error);
 }
 
 void mr_csv_close(mr_csv **csv)

@@ -45,6 +45,9 @@ typedef struct mr_csv_row {
 /* MR_EINVALID when delimiter and quote are equal or a line end, or the bound is too large. */
 mr_err mr_csv_open(const mr_csv_dialect *dialect, mr_csv_read read, void *read_arg, mr_csv **ret_csv,
                    mr_error *ret_error);
+/* For files that are no CSV: each line is a row of one field, without delimiters and quotes. */
+mr_err mr_csv_open_lines(size_t max_row_bytes, mr_csv_read read, void *read_arg, mr_csv **ret_csv,
+                         mr_error *ret_error);
 void mr_csv_close(mr_csv **csv);
 
 /* Starts at the reader's present place, which is said to be `byte` and `line` of the file (0, 1: the start).

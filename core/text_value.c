@@ -10,17 +10,17 @@ typedef enum verdict { FITS, IS_NONE, OUT_OF_RANGE } verdict;
 
 enum { SHOWN_BYTES = 40 };
 
-/* The start of the text for a message: on one line, printable ASCII, in at most SHOWN_BYTES * 4 + 4
- * characters. */
-static void show(mr_slice text, char *out, size_t out_size)
+const char *mr_shown_text(mr_slice text, char out[MR_SHOWN_BYTES])
 {
-    size_t used = 0;
+    size_t used = 1;
+    out[0] = '"';
     for (size_t i = 0; i < text.size && i < SHOWN_BYTES; i++) {
         unsigned char c = (unsigned char)text.data[i];
         bool plain = c >= 0x20 && c < 0x7F && c != '"' && c != '\\';
-        used += (size_t)snprintf(out + used, out_size - used, plain ? "%c" : "\\x%02X", c);
+        used += (size_t)snprintf(out + used, MR_SHOWN_BYTES - used, plain ? "%c" : "\\x%02X", c);
     }
-    snprintf(out + used, out_size - used, "%s", text.size > SHOWN_BYTES ? "..." : "");
+    snprintf(out + used, MR_SHOWN_BYTES - used, "%s\"", text.size > SHOWN_BYTES ? "..." : "");
+    return out;
 }
 
 static const char *article(mr_type type)
@@ -28,20 +28,28 @@ static const char *article(mr_type type)
     return type == MR_TYPE_INT ? "an" : "a";
 }
 
+__attribute__((cold, noinline)) static void explain(const mr_field *field, mr_slice text, verdict reason,
+                                                    char ret_misfit[MR_MISFIT_BYTES])
+{
+    char shown[MR_SHOWN_BYTES];
+    mr_shown_text(text, shown);
+    if (reason == OUT_OF_RANGE)
+        snprintf(ret_misfit, MR_MISFIT_BYTES, "%s is out of range for %s %s", shown, article(field->type),
+                 mr_type_name(field->type));
+    else if (field->type == MR_TYPE_STRING)
+        snprintf(ret_misfit, MR_MISFIT_BYTES, "%s is not valid UTF-8%s", shown,
+                 memchr(text.data, '\0', text.size) != NULL ? ", or holds a NUL" : "");
+    else
+        snprintf(ret_misfit, MR_MISFIT_BYTES, "%s is not %s %s", shown, article(field->type),
+                 mr_type_name(field->type));
+}
+
 __attribute__((cold, noinline)) static mr_err refuse(const mr_field *field, mr_slice text, verdict reason,
                                                      mr_error *ret_error)
 {
-    char shown[SHOWN_BYTES * 4 + 4];
-    show(text, shown, sizeof shown);
-    if (reason == OUT_OF_RANGE)
-        mr_fail(ret_error, MR_EINVALID, "column %.100s: \"%s\" is out of range for %s %s", field->name, shown,
-                article(field->type), mr_type_name(field->type));
-    else if (field->type == MR_TYPE_STRING)
-        mr_fail(ret_error, MR_EINVALID, "column %.100s: \"%s\" is not valid UTF-8%s", field->name, shown,
-                memchr(text.data, '\0', text.size) != NULL ? ", or holds a NUL" : "");
-    else
-        mr_fail(ret_error, MR_EINVALID, "column %.100s: \"%s\" is not %s %s", field->name, shown,
-                article(field->type), mr_type_name(field->type));
+    char misfit[MR_MISFIT_BYTES];
+    explain(field, text, reason, misfit);
+    mr_fail(ret_error, MR_EINVALID, "column %.100s: %s", field->name, misfit);
     return mr_classify(ret_error, MR_EINVALID, MR_DATA);
 }
 
@@ -154,13 +162,28 @@ static inline verdict convert(mr_type type, mr_slice text, mr_value *ret_value)
     return IS_NONE;
 }
 
-mr_err mr_value_from_text(const mr_field *field, mr_slice text, mr_value *ret_value, mr_error *ret_error)
+static inline verdict take_text(const mr_field *field, mr_slice text, mr_value *ret_value)
 {
     verdict reason = convert(field->type, text, ret_value);
+    if (reason == FITS) {
+        ret_value->type = field->type;
+        if (field->type != MR_TYPE_STRING && field->type != MR_TYPE_BYTES)
+            ret_value->size = 0;
+    }
+    return reason;
+}
+
+mr_err mr_value_from_text(const mr_field *field, mr_slice text, mr_value *ret_value, mr_error *ret_error)
+{
+    verdict reason = take_text(field, text, ret_value);
+    return reason == FITS ? MR_OK : refuse(field, text, reason, ret_error);
+}
+
+bool mr_value_fits_text(const mr_field *field, mr_slice text, mr_value *ret_value,
+                        char ret_misfit[MR_MISFIT_BYTES])
+{
+    verdict reason = take_text(field, text, ret_value);
     if (reason != FITS)
-        return refuse(field, text, reason, ret_error);
-    ret_value->type = field->type;
-    if (field->type != MR_TYPE_STRING && field->type != MR_TYPE_BYTES)
-        ret_value->size = 0;
-    return MR_OK;
+        explain(field, text, reason, ret_misfit);
+    return reason == FITS;
 }

@@ -10,6 +10,14 @@
  * Infinity, -Infinity; booleans: true, false (any case), 1, 0. Blanks around a number are not accepted. */
 mr_err mr_value_from_text(const mr_field *field, mr_slice text, mr_value *ret_value, mr_error *ret_error);
 
+/* The same, with the reason alone: `"12x" is not an int`. */
+enum { MR_MISFIT_BYTES = 240 };
+bool mr_value_fits_text(const mr_field *field, mr_slice text, mr_value *ret_value,
+                        char ret_misfit[MR_MISFIT_BYTES]);
+/* The start of the text for a message: on one line, printable ASCII, in quotes. */
+enum { MR_SHOWN_BYTES = 170 };
+const char *mr_shown_text(mr_slice text, char out[MR_SHOWN_BYTES]);
+
 /* Whether the bytes are valid UTF-8 (no surrogates, no overlong forms) without a NUL. In utf8.c. */
 bool mr_utf8_valid(mr_slice text);
 

@@ -3,13 +3,12 @@
  * manifest says stops the source: it was changed after it had been sealed. */
 #include "connectors/files/files_source.h"
 
-#include "connectors/files/columns.h"
 #include "connectors/files/cut_row.h"
 #include "connectors/files/manifest.h"
 #include "connectors/files/open_below.h"
 #include "connectors/files/position.h"
+#include "connectors/files/row_reader.h"
 #include "connectors/option_tables.h"
-#include "core/csv.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -23,9 +22,8 @@ enum { BATCH_ROWS = 1000, BATCH_BYTES = 256 * 1024, MAX_RAW_BYTES = 64 * 1024 };
 typedef struct files_source {
     bool opened; /* fds are valid numbers only then: the state comes zeroed */
     files_manifest manifest;
-    csv_columns *columns;
-    mr_csv *csv;
-    bool has_header;
+    const row_reader_class *class;
+    row_reader *reader;
     int root_fd;
     int fd;               /* of the current file, or -1 */
     int64_t unread_bytes; /* of the current file, by the manifest */
@@ -49,20 +47,32 @@ static ssize_t read_current(void *arg, char *data, size_t size)
     return got;
 }
 
-static mr_err open_csv(files_source *source, const mr_env *env, mr_error *ret_error)
+/* An option of another kind of file would be ignored. */
+static mr_err check_options(const files_source *source, const mr_props *config, mr_error *ret_error)
 {
-    const mr_option *table = mr_files_source_options;
-    mr_csv_dialect dialect = {
-        .delimiter = mr_option_char(table, env->config, "csv.delimiter"),
-        .quote = mr_option_char(table, env->config, "csv.quote"),
-        .max_row_bytes = (size_t)mr_option_integer(table, env->config, "csv.max.row.bytes"),
-    };
-    source->has_header = mr_option_boolean(table, env->config, "csv.first.row.as.header");
-    mr_err err = columns_open(env->schema, mr_option_text(table, env->config, "csv.null.values"),
-                              &source->columns, ret_error);
-    if (err == MR_OK)
-        err = mr_csv_open(&dialect, read_current, source, &source->csv, ret_error);
-    return err;
+    for (const mr_option *option = mr_files_source_options; option->name != NULL; option++) {
+        size_t prefix = strcspn(option->name, ".");
+        bool of_type = strncmp(option->name, "csv.", 4) == 0 || strncmp(option->name, "ndjson.", 7) == 0;
+        bool of_this = strlen(source->class->file_type) == prefix &&
+                       strncmp(option->name, source->class->file_type, prefix) == 0;
+        if (of_type && !of_this && mr_props_get(config, option->name) != NULL)
+            return mr_fail(ret_error, MR_EINVALID, "%s: is no option of files.type %s", option->name,
+                           source->class->file_type);
+    }
+    return MR_OK;
+}
+
+static mr_err open_reader(files_source *source, const mr_env *env, mr_error *ret_error)
+{
+    static const row_reader_class *const classes[] = {&csv_rows, &ndjson_rows};
+    const char *type = mr_option_text(mr_files_source_options, env->config, "files.type");
+    for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
+        if (strcmp(classes[i]->file_type, type) == 0)
+            source->class = classes[i];
+    if (source->class == NULL)
+        return mr_fail(ret_error, MR_EINVALID, "files.type: \"%.40s\" is neither csv nor ndjson", type);
+    mr_err err = check_options(source, env->config, ret_error);
+    return err == MR_OK ? source->class->open(env, read_current, source, &source->reader, ret_error) : err;
 }
 
 /* Finds the file of the position: the first of the dataset's that is not before it. */
@@ -100,7 +110,7 @@ static mr_err files_open(void *self, const mr_env *env, mr_slice position, mr_er
         manifest_load(&source->manifest, mr_option_text(table, env->config, "files.manifest"),
                       mr_option_text(table, env->config, "files.manifest.sha256"), env->dataset, ret_error);
     if (err == MR_OK)
-        err = open_csv(source, env, ret_error);
+        err = open_reader(source, env, ret_error);
     if (err == MR_OK)
         err = start_at(source, position, ret_error);
     return err;
@@ -121,53 +131,35 @@ static void next_file(files_source *source)
     source->line = 1;
 }
 
-/* The header is read again when a file is resumed. An empty file has none, and no rows. *ret_rejected is
- * MR_OK, or why the file cannot be read at all. */
-static mr_err read_header(files_source *source, mr_err *ret_rejected, mr_error *ret_error)
-{
-    mr_csv_row header;
-    bool end = false;
-    mr_err err = mr_csv_next(source->csv, &header, &end, ret_error);
-    *ret_rejected = MR_OK;
-    if (err != MR_OK || end)
-        return err;
-    if (header.problem != NULL)
-        *ret_rejected = mr_fail(ret_error, MR_EINVALID, "the header cannot be read: %s", header.problem);
-    else
-        *ret_rejected = columns_from_header(source->columns, &header, ret_error);
-    if (source->byte < header.byte_end) {
-        source->byte = header.byte_end;
-        source->line = header.next_line;
-    }
-    return MR_OK;
-}
-
 static mr_err seek_current(files_source *source, mr_error *ret_error)
 {
     if (lseek(source->fd, source->byte, SEEK_SET) < 0)
         return mr_fail_errno(ret_error, errno, "seek");
     source->unread_bytes = current_file(source)->size_bytes - source->byte;
-    mr_csv_start_at(source->csv, source->byte, source->line);
+    source->class->start_at(source->reader, source->byte, source->line);
     return MR_OK;
 }
 
+/* What stands before the first row is read again when a file is resumed. *ret_rejected is MR_OK, or why the
+ * file cannot be read at all. */
 static mr_err open_current(files_source *source, mr_err *ret_rejected, mr_error *ret_error)
 {
     const manifest_file *file = current_file(source);
-    bool resumed = source->byte > 0;
+    int64_t byte, line;
     *ret_rejected = MR_OK;
     mr_err err = open_below(source->root_fd, file->path, file->size_bytes, &source->fd, ret_error);
     if (err != MR_OK)
         return err;
     (void)posix_fadvise(source->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     source->unread_bytes = file->size_bytes;
-    mr_csv_start_at(source->csv, 0, 1);
-    if (!source->has_header)
-        columns_without_header(source->columns);
-    else
-        err = read_header(source, ret_rejected, ret_error);
-    if (err == MR_OK && *ret_rejected == MR_OK && resumed)
-        err = seek_current(source, ret_error);
+    err = source->class->begin(source->reader, &byte, &line, ret_rejected, ret_error);
+    if (err == MR_OK && source->byte > byte) {
+        if (*ret_rejected == MR_OK)
+            err = seek_current(source, ret_error);
+    } else if (err == MR_OK) {
+        source->byte = byte;
+        source->line = line;
+    }
     return err == MR_OK ? MR_OK : mr_wrap(ret_error, err, "%s", file->path);
 }
 
@@ -200,36 +192,28 @@ static mr_err measure(const files_source *source, mr_source_record *record, mr_a
     return record->raw_sha256 != NULL ? MR_OK : mr_fail(ret_error, MR_ENOMEM, "no memory for a rejected row");
 }
 
-static mr_err reject_row(const files_source *source, mr_source_record *record, const mr_csv_row *row,
-                         const char *reason, mr_arena *arena, mr_error *ret_error)
+static mr_err keep_raw(const files_source *source, mr_source_record *record, mr_slice raw, mr_arena *arena,
+                       mr_error *ret_error)
 {
-    mr_slice raw = {row->raw.data, row->raw.size < MAX_RAW_BYTES ? row->raw.size : MAX_RAW_BYTES};
-    record->values = NULL;
-    record->reason = mr_arena_copy(arena, mr_slice_of(reason)).data;
+    if (raw.size > MAX_RAW_BYTES)
+        raw.size = MAX_RAW_BYTES;
     record->raw = mr_arena_copy(arena, raw);
-    if (record->reason == NULL || record->raw.data == NULL)
+    if (record->raw.data == NULL)
         return mr_fail(ret_error, MR_ENOMEM, "no memory for a rejected row");
     return record->byte_end - record->byte_first > MAX_RAW_BYTES ? measure(source, record, arena, ret_error)
                                                                  : MR_OK;
 }
 
-static mr_err add_row(files_source *source, const mr_csv_row *row, mr_source_batch *batch,
-                      mr_error *ret_error)
+static mr_err add_row(files_source *source, const file_row *row, mr_source_batch *batch, mr_error *ret_error)
 {
     mr_source_record *record = &batch->records[batch->count];
-    mr_error why;
-    *record = (mr_source_record){.file = current_file(source)->name,
+    *record = (mr_source_record){.values = row->values,
+                                 .reason = row->reason,
+                                 .file = current_file(source)->name,
                                  .line = row->line,
                                  .byte_first = row->byte_first,
                                  .byte_end = row->byte_end};
-    mr_err err = MR_OK;
-    if (row->problem != NULL) {
-        err = reject_row(source, record, row, row->problem, batch->arena, ret_error);
-    } else if (columns_convert(source->columns, row, batch->arena, &record->values, &why) != MR_OK) {
-        if (why.code == MR_ENOMEM)
-            return mr_fail(ret_error, MR_ENOMEM, "%s", why.text);
-        err = reject_row(source, record, row, why.text, batch->arena, ret_error);
-    }
+    mr_err err = row->values == NULL ? keep_raw(source, record, row->raw, batch->arena, ret_error) : MR_OK;
     if (err != MR_OK)
         return err;
     batch->count++;
@@ -244,8 +228,8 @@ static mr_err read_rows(files_source *source, mr_source_batch *batch, bool *ret_
 {
     *ret_end = false;
     while (batch->count < BATCH_ROWS && batch->bytes < BATCH_BYTES) {
-        mr_csv_row row;
-        mr_err err = mr_csv_next(source->csv, &row, ret_end, ret_error);
+        file_row row;
+        mr_err err = source->class->next(source->reader, batch->arena, &row, ret_end, ret_error);
         if (err == MR_OK && *ret_end)
             return check_unchanged(source, ret_error);
         if (err == MR_OK)
@@ -315,8 +299,8 @@ static mr_err files_poll(void *self, int timeout_ms, mr_source_batch *batch, mr_
 static void files_close(void *self)
 {
     files_source *source = self;
-    mr_csv_close(&source->csv);
-    columns_close(&source->columns);
+    if (source->class != NULL)
+        source->class->close(&source->reader);
     manifest_fini(&source->manifest);
     if (!source->opened)
         return;

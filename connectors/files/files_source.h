@@ -1,4 +1,5 @@
-/* files_source.h - rows of the CSV files that a manifest lists; bounded. See README.md in connectors/. */
+/* files_source.h - rows of the CSV or NDJSON files that a manifest lists; bounded. See README.md in
+ * connectors/. */
 #ifndef MR_CONNECTORS_FILES_FILES_SOURCE_H
 #define MR_CONNECTORS_FILES_FILES_SOURCE_H
 

@@ -392,6 +392,84 @@ static void a_column_that_stands_twice_rejects_the_file(void **state)
     assert_non_null(strstr(f->batch.rejected_file_reason, "2 times"));
 }
 
+static const char objects[] =
+    "\xEF\xBB\xBF{\"id\":1,\"name\":\"a\"}\r\n\n \t\r\n{\"id\":2,\"speed\":0.5,\"name\":\"b\"}\n"
+    "not an object\n{\"id\":3,\"name\":\"c\",\"more\":[]}\r\n\n{\"id\":4,\"name\":\"d\"}";
+
+static void lines_of_objects_are_rows(void **state)
+{
+    fixture *f = *state;
+    set(f, "files.type", "ndjson");
+    add_file(f, "a.ndjson", objects);
+    add_file(f, "empty.ndjson", "");
+    add_file(f, "blank.ndjson", "\n  \n");
+    assert_int_equal(open_new(f), MR_OK);
+    assert_int_equal(poll_once(f), MR_OK);
+    assert_int_equal(f->batch.count, 5);
+    assert_true(f->batch.end);
+    static const int64_t lines[] = {1, 4, 5, 6, 8};
+    for (int i = 0; i < 5; i++) {
+        const mr_source_record *record = &f->batch.records[i];
+        assert_int_equal(record->line, lines[i]);
+        if (i == 2)
+            continue;
+        assert_non_null(record->values);
+        assert_int_equal(record->values[0].integer, i < 2 ? i + 1 : i);
+        assert_memory_equal(objects + record->byte_first, "{\"id\":", 6);
+    }
+    assert_true(f->batch.records[1].values[2].real == 0.5);
+    expect_text(&f->batch.records[3].values[1], "c");
+    const mr_source_record *wrong = &f->batch.records[2];
+    assert_null(wrong->values);
+    assert_string_equal(wrong->reason, "not JSON: byte 1: a value is expected");
+    assert_int_equal(wrong->raw.size, 13);
+    assert_memory_equal(wrong->raw.data, "not an object", 13);
+    assert_memory_equal(objects + wrong->byte_first, "not an object\n",
+                        (size_t)(wrong->byte_end - wrong->byte_first));
+}
+
+static void a_file_of_objects_is_resumed_behind_any_row(void **state)
+{
+    fixture *f = *state;
+    char position[300];
+    set(f, "files.type", "ndjson");
+    add_file(f, "a.ndjson", objects);
+    assert_int_equal(open_new(f), MR_OK);
+    assert_int_equal(poll_once(f), MR_OK);
+    int64_t ends[5];
+    for (size_t i = 0; i < 5; i++)
+        ends[i] = f->batch.records[i].byte_end;
+    static const int64_t lines[] = {2, 5, 6, 7, 9};
+    for (size_t i = 0; i < 4; i++) {
+        snprintf(position, sizeof position,
+                 "{\"manifest\":\"%s\",\"file\":0,\"byte\":%" PRId64 ",\"line\":%" PRId64 "}", f->sha256,
+                 ends[i], lines[i]);
+        assert_int_equal(open_at(f, position), MR_OK);
+        assert_int_equal(poll_once(f), MR_OK);
+        assert_int_equal(f->batch.count, 4 - i);
+        for (size_t j = 0; j < f->batch.count; j++)
+            assert_int_equal(f->batch.records[j].byte_end, ends[i + 1 + j]);
+        assert_int_equal(f->batch.records[f->batch.count - 1].line, 8);
+    }
+}
+
+static void options_of_the_other_file_type_are_refused(void **state)
+{
+    fixture *f = *state;
+    add_file(f, "a", "");
+    set(f, "ndjson.max.row.bytes", "2000");
+    assert_int_equal(open_new(f), MR_EINVALID);
+    assert_string_equal(f->error.text, "ndjson.max.row.bytes: is no option of files.type csv");
+    set(f, "files.type", "ndjson");
+    assert_int_equal(open_new(f), MR_OK);
+    set(f, "csv.quote", "'");
+    assert_int_equal(open_new(f), MR_EINVALID);
+    assert_string_equal(f->error.text, "csv.quote: is no option of files.type ndjson");
+    set(f, "files.type", "xml");
+    assert_int_equal(open_new(f), MR_EINVALID);
+    assert_string_equal(f->error.text, "files.type: \"xml\" is neither csv nor ndjson");
+}
+
 /* SHA-256 by libcrypto alone. */
 static void expect_sha256(const char *found, const char *data, size_t size)
 {
@@ -472,6 +550,9 @@ int main(void)
         TEST(links_fifos_and_ways_out_are_not_followed),
         TEST(a_file_that_grows_while_it_is_read_is_noticed),
         TEST(a_column_that_stands_twice_rejects_the_file),
+        TEST(lines_of_objects_are_rows),
+        TEST(a_file_of_objects_is_resumed_behind_any_row),
+        TEST(options_of_the_other_file_type_are_refused),
         TEST(a_row_that_is_cut_keeps_its_length_and_hash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -21,6 +21,7 @@ SCHEMA = {"type": "record", "name": "rows", "fields": [
     {"name": "key", "type": "string"}, {"name": "serial", "type": "long"}, {"name": "number", "type": "int"},
     {"name": "real", "type": "double"}, {"name": "text", "type": ["null", "string"]}]}
 COLUMNS = [field["name"] for field in SCHEMA["fields"]]
+NAMES = ["serial", "text", "key", "real", "number"]  # as the files have them
 
 
 # --- input, and what must become of it ------------------------------------------------------------------------------
@@ -28,24 +29,39 @@ COLUMNS = [field["name"] for field in SCHEMA["fields"]]
 class Input:
     """Files with quoted newlines, doubled quotes, rows that the source rejects and rows that the sink rejects."""
 
-    def __init__(self, folder):
-        self.folder = folder
+    def __init__(self, folder, file_type="csv"):
+        self.folder, self.file_type = folder, file_type
         (folder / "claimed").mkdir(parents=True)
         rng, serial, files = random.Random(7), 0, []
         for number in range(FILES):
-            path = folder / f"claimed/part-{number}.csv"
+            path = folder / f"claimed/part-{number}.{file_type}"
+            rows = [self.row(rng, serial + 1 + i) for i in range(ROWS // FILES)]
+            serial += len(rows)
             with open(path, "w", newline="", encoding="utf-8") as out:
-                writer = csv.writer(out, lineterminator="\r\n" if number == 1 else "\n")
-                writer.writerow(["serial", "text", "key", "real", "number"])
-                for _ in range(ROWS // FILES):
-                    serial += 1
-                    writer.writerow(self.row(rng, serial))
+                self.write(out, rows, "\r\n" if number == 1 else "\n")
             data = path.read_bytes()
             files.append({"dataset": "rows", "name": path.name, "path": f"claimed/{path.name}", "size": len(data),
                           "sha256": hashlib.sha256(data).hexdigest()})
         self.manifest = json.dumps({"run_uid": "run-1", "files": files}).encode()
         (folder / "manifest-1.json").write_bytes(self.manifest)
         self.read_again(files)
+
+    def write(self, out, rows, line_end):
+        if self.file_type == "csv":
+            writer = csv.writer(out, lineterminator=line_end)
+            writer.writerow(NAMES)
+            writer.writerows(rows)
+            return
+        for row in rows:
+            values = {name: value for name, value in zip(NAMES, row) if value != ""}
+            out.write(json.dumps(values, ensure_ascii=row[0] % 2 == 0) + line_end * (1 + row[0] % 5 // 4))
+
+    def rows_of(self, path):
+        with open(path, newline="", encoding="utf-8") as lines:
+            if self.file_type == "csv":
+                yield from csv.DictReader(lines)
+            else:
+                yield from (json.loads(line) for line in lines if line.strip())
 
     @staticmethod
     def row(rng, serial):
@@ -58,17 +74,16 @@ class Input:
         self.good, self.source_rejects, self.sink_rejects = set(), set(), set()
         self.table = {}
         for file in files:
-            with open(self.folder / file["path"], newline="", encoding="utf-8") as lines:
-                for row in csv.DictReader(lines):
-                    serial = int(row["serial"])
-                    if row["number"] == "not a number":
-                        self.source_rejects.add(serial)
-                        continue
-                    self.good.add(serial)
-                    if row["real"] == "NaN":
-                        self.sink_rejects.add(serial)
-                        continue
-                    self.table[row["key"]] = (row["key"], serial, int(row["number"]), float(row["real"]), row["text"] or None)
+            for row in self.rows_of(self.folder / file["path"]):
+                serial = int(row["serial"])
+                if row["number"] == "not a number":
+                    self.source_rejects.add(serial)
+                    continue
+                self.good.add(serial)
+                if row["real"] == "NaN":
+                    self.sink_rejects.add(serial)
+                    continue
+                self.table[row["key"]] = (row["key"], serial, int(row["number"]), float(row["real"]), row.get("text") or None)
 
 
 # --- the processes --------------------------------------------------------------------------------------------------
@@ -96,7 +111,7 @@ class Trial:
                   "dataset": "rows", "bus.dir": self.durable / "bus", "topic": TOPIC, "topic.partitions": self.partitions,
                   "schema": json.dumps(SCHEMA), "schema.id": 1, "primary.key": '["key"]'}
         if kind == "source":
-            values |= {"run.uid": "run-1", "run.seq": 1, "connector.class": "files", "key.schema.id": 2,
+            values |= {"run.uid": "run-1", "run.seq": 1, "connector.class": "files", "key.schema.id": 2, "files.type": self.data.file_type,
                        "files.root": self.data.folder, "files.manifest": self.data.folder / "manifest-1.json",
                        "files.manifest.sha256": digest}
         else:

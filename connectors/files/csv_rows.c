@@ -1,0 +1,103 @@
+/* csv_rows.c - rows of a CSV file, by the columns that its header names. */
+#include "connectors/files/columns.h"
+#include "connectors/files/row_reader.h"
+#include "connectors/option_tables.h"
+
+#include <stdlib.h>
+
+struct row_reader {
+    mr_csv *csv;
+    csv_columns *columns;
+    bool has_header;
+};
+
+static mr_err csv_rows_open(const mr_env *env, mr_csv_read read, void *read_arg, row_reader **ret_reader,
+                            mr_error *ret_error)
+{
+    const mr_option *table = mr_files_source_options;
+    mr_csv_dialect dialect = {
+        .delimiter = mr_option_char(table, env->config, "csv.delimiter"),
+        .quote = mr_option_char(table, env->config, "csv.quote"),
+        .max_row_bytes = (size_t)mr_option_integer(table, env->config, "csv.max.row.bytes"),
+    };
+    row_reader *reader = calloc(1, sizeof *reader);
+    if (reader == NULL)
+        return mr_fail(ret_error, MR_ENOMEM, "no memory for a CSV reader");
+    *ret_reader = reader;
+    reader->has_header = mr_option_boolean(table, env->config, "csv.first.row.as.header");
+    mr_err err = columns_open(env->schema, mr_option_text(table, env->config, "csv.null.values"),
+                              &reader->columns, ret_error);
+    return err == MR_OK ? mr_csv_open(&dialect, read, read_arg, &reader->csv, ret_error) : err;
+}
+
+static void csv_rows_close(row_reader **reader)
+{
+    if (*reader == NULL)
+        return;
+    mr_csv_close(&(*reader)->csv);
+    columns_close(&(*reader)->columns);
+    free(*reader);
+    *reader = NULL;
+}
+
+/* An empty file has no header, and no rows. */
+static mr_err read_header(row_reader *reader, int64_t *ret_byte, int64_t *ret_line, mr_err *ret_rejected,
+                          mr_error *ret_error)
+{
+    mr_csv_row header;
+    bool end = false;
+    mr_err err = mr_csv_next(reader->csv, &header, &end, ret_error);
+    if (err != MR_OK || end)
+        return err;
+    if (header.problem != NULL)
+        *ret_rejected = mr_fail(ret_error, MR_EINVALID, "the header cannot be read: %s", header.problem);
+    else
+        *ret_rejected = columns_from_header(reader->columns, &header, ret_error);
+    *ret_byte = header.byte_end;
+    *ret_line = header.next_line;
+    return MR_OK;
+}
+
+static mr_err csv_rows_begin(row_reader *reader, int64_t *ret_byte, int64_t *ret_line, mr_err *ret_rejected,
+                             mr_error *ret_error)
+{
+    *ret_byte = 0;
+    *ret_line = 1;
+    *ret_rejected = MR_OK;
+    mr_csv_start_at(reader->csv, 0, 1);
+    if (reader->has_header)
+        return read_header(reader, ret_byte, ret_line, ret_rejected, ret_error);
+    columns_without_header(reader->columns);
+    return MR_OK;
+}
+
+static void csv_rows_start_at(row_reader *reader, int64_t byte, int64_t line)
+{
+    mr_csv_start_at(reader->csv, byte, line);
+}
+
+static mr_err csv_rows_next(row_reader *reader, mr_arena *arena, file_row *ret_row, bool *ret_end,
+                            mr_error *ret_error)
+{
+    mr_csv_row row;
+    mr_error why;
+    mr_err err = mr_csv_next(reader->csv, &row, ret_end, ret_error);
+    if (err != MR_OK || *ret_end)
+        return err;
+    if (row.problem != NULL)
+        return file_row_reject(&row, row.problem, arena, ret_row, ret_error);
+    *ret_row = file_row_of(&row);
+    err = columns_convert(reader->columns, &row, arena, &ret_row->values, &why);
+    if (err == MR_ENOMEM)
+        return mr_fail(ret_error, MR_ENOMEM, "%s", why.text);
+    return err == MR_OK ? MR_OK : file_row_reject(&row, why.text, arena, ret_row, ret_error);
+}
+
+const row_reader_class csv_rows = {
+    .file_type = "csv",
+    .open = csv_rows_open,
+    .close = csv_rows_close,
+    .begin = csv_rows_begin,
+    .start_at = csv_rows_start_at,
+    .next = csv_rows_next,
+};
