@@ -6,11 +6,12 @@
 #   tests/run.sh NAME...    only the scenarios tests/scenarios/NAME.py
 #
 # The tree is built by gcc and clang. Unit tests run with AddressSanitizer and UndefinedBehaviorSanitizer, and with
-# ThreadSanitizer. Scenarios start real processes of the asan build. Logs stay in build/test-logs.
+# ThreadSanitizer. Scenarios start real processes of the asan build, as many at a time as there are cores; those that
+# measure times (ALONE = True) one by one. Logs stay in build/test-logs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-usage() { sed -n '2,9s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,10s/^# \{0,1\}//p' "$0"; }
 
 quick=0 names=()
 for argument in "$@"; do
@@ -25,19 +26,50 @@ done
 logs=build/test-logs
 passed=0 failed=0 started=$SECONDS
 
-# step NAME COMMAND...: runs it with its output in a log, which is shown when it fails.
-step() {
+# attempt NAME COMMAND...: runs it with its output in a log, which is shown when it fails.
+attempt() {
     local name=$1 begun=$SECONDS log
     log=$logs/$name.log
     shift
     if "$@" >"$log" 2>&1; then
-        passed=$((passed + 1))
         printf 'ok    %-28s %4d s\n' "$name" $((SECONDS - begun))
     else
-        failed=$((failed + 1))
-        printf 'FAIL  %-28s %4d s   %s\n' "$name" $((SECONDS - begun)) "$log"
-        tail -n 60 "$log"
+        printf 'FAIL  %-28s %4d s   %s\n%s\n' "$name" $((SECONDS - begun)) "$log" "$(tail -n 60 "$log")"
         return 1
+    fi
+}
+
+step() {
+    if attempt "$@"; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
+        return 1
+    fi
+}
+
+scenario() { attempt "$1" timeout 600 python3 "tests/scenarios/$1.py"; }
+
+# scenarios JOBS NAME...: at most JOBS at a time.
+scenarios() {
+    local jobs=$1 running=0 name
+    shift
+    for name in "$@"; do
+        if [[ $running = "$jobs" ]]; then
+            count_one
+            running=$((running - 1))
+        fi
+        scenario "$name" &
+        running=$((running + 1))
+    done
+    for ((; running > 0; running--)); do count_one; done
+}
+
+count_one() {
+    if wait -n; then
+        passed=$((passed + 1))
+    else
+        failed=$((failed + 1))
     fi
 }
 
@@ -62,18 +94,25 @@ if [[ ${#names[@]} -eq 0 ]]; then
     step unit-asan unit asan || true
     step build-tsan build tsan || exit 1
     step unit-tsan unit tsan || true
-    for scenario in tests/scenarios/*.py; do
-        [[ $quick = 1 ]] && grep -q '^LONG = True' "$scenario" && continue
-        names+=("$(basename "$scenario" .py)")
+    for file in tests/scenarios/*.py; do
+        [[ $quick = 1 ]] && grep -q '^LONG = True' "$file" && continue
+        names+=("$(basename "$file" .py)")
     done
 else
     step build-asan build asan || exit 1
 fi
 
+together=() alone=()
 for name in "${names[@]}"; do
     [[ -f tests/scenarios/$name.py ]] || { echo "run.sh: there is no scenario $name" >&2; exit 2; }
-    step "$name" timeout 600 python3 "tests/scenarios/$name.py" || true
+    if grep -q '^ALONE = True' "tests/scenarios/$name.py"; then
+        alone+=("$name")
+    else
+        together+=("$name")
+    fi
 done
+scenarios "$(nproc)" "${together[@]}"
+scenarios 1 "${alone[@]}"
 
 echo "took $((SECONDS - started)) s"
 echo "$passed passed, $failed failed"

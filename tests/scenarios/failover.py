@@ -17,6 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness import checks  # noqa: E402
 from harness.cluster import ROOT, Cluster, wait_for  # noqa: E402
 
+ALONE = True  # it measures how long a takeover takes
 ROWS = 200_000
 TENANT = "client_a"
 
