@@ -53,14 +53,12 @@ static mr_err copy_file(int claimed, int in, const char *name, attempt_folder *f
 {
     struct stat info;
     int from = -1;
-    mr_err err = folder_open_below(claimed, name, false, &from, ret_error);
+    mr_err err = folder_open_plain(claimed, name, 0, &info, &from, ret_error);
     if (err != MR_OK)
         return mr_wrap(ret_error, err, "claimed");
     int to = openat(in, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0644);
-    if (fstat(from, &info) != 0 || to < 0 || copy_bytes(from, to) != MR_OK)
+    if (to < 0 || copy_bytes(from, to) != MR_OK)
         err = mr_fail_errno(ret_error, errno, "%s cannot be copied for the program", name);
-    else if (!S_ISREG(info.st_mode))
-        err = mr_fail(ret_error, MR_EINVALID, "claimed/%s is not a regular file", name);
     else
         (void)fchmod(to, 0644);
     if (err == MR_OK) {
@@ -79,7 +77,7 @@ static mr_err copy_claimed(attempt_folder *folder, int in, mr_error *ret_error)
     folder_names names = {0};
     mr_err err = folder_open_below(folder->run_fd, "claimed", true, &claimed, ret_error);
     if (err == MR_OK)
-        err = folder_list(claimed, &names, ret_error);
+        err = folder_list(claimed, SIZE_MAX, &names, ret_error);
     for (size_t i = 0; err == MR_OK && i < names.count; i++)
         err = copy_file(claimed, in, names.names[i], folder, ret_error);
     folder_names_free(&names);
@@ -149,7 +147,7 @@ mr_err attempt_count_claimed(int run_fd, uint64_t *ret_files, uint64_t *ret_byte
     uint64_t bytes = 0;
     mr_err err = folder_open_below(run_fd, "claimed", true, &claimed, ret_error);
     if (err == MR_OK)
-        err = folder_list(claimed, &names, ret_error);
+        err = folder_list(claimed, SIZE_MAX, &names, ret_error);
     for (size_t i = 0; err == MR_OK && i < names.count; i++) {
         struct stat info;
         if (fstatat(claimed, names.names[i], &info, AT_SYMLINK_NOFOLLOW) == 0)

@@ -4,8 +4,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/openat2.h>
+#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -18,17 +18,79 @@ mr_err folder_open(const char *path, int *ret_fd, mr_error *ret_error)
     return MR_OK;
 }
 
-mr_err folder_open_below(int at, const char *path, bool folder, int *ret_fd, mr_error *ret_error)
+/* What a program may have done, apart from what a disk does. */
+static mr_err fail_open(int errnum, const char *path, mr_error *ret_error)
+{
+    switch (errnum) {
+    case ELOOP:
+        return mr_fail(ret_error, MR_EINVALID, "%s: is, or lies behind, a symbolic link", path);
+    case ENOTDIR:
+        return mr_fail(ret_error, MR_EINVALID, "%s: is, or lies in, what is not a folder", path);
+    case EXDEV:
+        return mr_fail(ret_error, MR_EINVALID, "%s: leads outside", path);
+    case EACCES:
+    case EPERM:
+        return mr_fail(ret_error, MR_EINVALID, "%s: its permissions forbid to read it", path);
+    default:
+        return mr_fail_errno(ret_error, errnum, "%s", path);
+    }
+}
+
+static mr_err open_below(int at, const char *path, int flags, int *ret_fd, mr_error *ret_error)
 {
     struct open_how how = {
-        .flags = (uint64_t)(O_RDONLY | O_CLOEXEC | O_NONBLOCK | (folder ? O_DIRECTORY : 0)),
+        .flags = (unsigned)(flags | O_CLOEXEC),
         .resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
     };
-    long fd = syscall(SYS_openat2, at, path, &how, sizeof how);
+    long fd;
+    do
+        fd = syscall(SYS_openat2, at, path, &how, sizeof how);
+    while (fd < 0 && (errno == EINTR || errno == EAGAIN));
     if (fd < 0)
-        return mr_fail_errno(ret_error, errno, "%s", path);
+        return fail_open(errno, path, ret_error);
     *ret_fd = (int)fd;
     return MR_OK;
+}
+
+mr_err folder_open_below(int at, const char *path, bool folder, int *ret_fd, mr_error *ret_error)
+{
+    return open_below(at, path, O_RDONLY | O_NONBLOCK | (folder ? O_DIRECTORY : 0), ret_fd, ret_error);
+}
+
+mr_err folder_open_plain(int at, const char *name, mode_t mode, struct stat *ret_info, int *ret_fd,
+                         mr_error *ret_error)
+{
+    char link[40];
+    int path_fd = -1, fd = -1;
+    mr_err err = open_below(at, name, O_PATH | O_NOFOLLOW, &path_fd, ret_error);
+    if (err != MR_OK)
+        return err;
+    if (fstat(path_fd, ret_info) != 0)
+        err = mr_fail_errno(ret_error, errno, "%s", name);
+    else
+        err = folder_check_plain(ret_info, name, ret_error);
+    snprintf(link, sizeof link, "/proc/self/fd/%d",
+             path_fd); /* the same file, whatever its name means by now */
+    if (err == MR_OK &&
+        ((mode != 0 && chmod(link, mode) != 0) || (fd = open(link, O_RDONLY | O_NONBLOCK | O_CLOEXEC)) < 0))
+        err = fail_open(errno, name, ret_error);
+    close(path_fd);
+    if (err == MR_OK)
+        *ret_fd = fd;
+    return err;
+}
+
+mr_err folder_check_plain(const struct stat *info, const char *name, mr_error *ret_error)
+{
+    const char *what = S_ISLNK(info->st_mode)    ? "is a symbolic link"
+                       : S_ISDIR(info->st_mode)  ? "is a folder"
+                       : !S_ISREG(info->st_mode) ? "is a device, socket or pipe"
+                       : info->st_nlink != 1     ? "has more than one hard link"
+                                                 : NULL;
+    if (what == NULL)
+        return MR_OK;
+    return mr_fail(ret_error, MR_EINVALID, "%s: %s: only plain files, not in folders of their own, are taken",
+                   name, what);
 }
 
 mr_err folder_make(int at, const char *name, unsigned mode, int *ret_fd, mr_error *ret_error)
@@ -43,11 +105,13 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static mr_err read_names(DIR *dir, folder_names *names)
+static mr_err read_names(DIR *dir, size_t most, folder_names *names)
 {
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
+        if (names->count == most)
+            return MR_ETOOLARGE;
         char **grown = reallocarray(names->names, names->count + 1, sizeof *grown);
         if (grown == NULL)
             return MR_ENOMEM;
@@ -59,7 +123,7 @@ static mr_err read_names(DIR *dir, folder_names *names)
     return MR_OK;
 }
 
-mr_err folder_list(int fd, folder_names *ret_names, mr_error *ret_error)
+mr_err folder_list(int fd, size_t most, folder_names *ret_names, mr_error *ret_error)
 {
     folder_names names = {0};
     int copy = openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -70,11 +134,13 @@ mr_err folder_list(int fd, folder_names *ret_names, mr_error *ret_error)
             close(copy);
         return err;
     }
-    mr_err err = read_names(dir, &names);
+    mr_err err = read_names(dir, most, &names);
     closedir(dir);
     if (err != MR_OK) {
         folder_names_free(&names);
-        return mr_fail(ret_error, err, "out of memory");
+        return err == MR_ETOOLARGE
+                   ? mr_fail(ret_error, err, "more than %zu files: make fewer, larger ones", most)
+                   : mr_fail(ret_error, err, "out of memory");
     }
     if (names.count > 0)
         qsort(names.names, names.count, sizeof *names.names, by_name);
@@ -100,12 +166,16 @@ void folder_remove(int at, const char *name)
         fd = openat(at, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return;
-    folder_names names = {0};
     (void)fchmod(fd, 0700);
-    if (folder_list(fd, &names, NULL) == MR_OK)
-        for (size_t i = 0; i < names.count; i++)
-            folder_remove(fd, names.names[i]);
-    folder_names_free(&names);
-    close(fd);
+    DIR *dir = fdopendir(fd);
+    if (dir == NULL) {
+        close(fd);
+        return;
+    }
+    for (struct dirent *entry;
+         (entry = readdir(dir)) != NULL;) /* there may be millions: none is kept in memory */
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            folder_remove(fd, entry->d_name);
+    closedir(dir);
     (void)unlinkat(at, name, AT_REMOVEDIR);
 }

@@ -1,5 +1,6 @@
 /* program_task.c - one attempt of a tenant's program: copies in, program, seal. One process is one attempt;
- * only a manifest that is there already is reported again. */
+ * only a manifest that is there already is reported again. A disk that refuses uses up no attempt: what the
+ * program has made is sealed later, and a program that failed while there was no room runs again. */
 #include "core/fault.h"
 #include "core/log.h"
 #include "task/attempt_folder.h"
@@ -14,9 +15,12 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { ORPHAN_KILL_MS = 5000 };
+enum { ORPHAN_KILL_MS = 5000, LEAST_ROOM_BYTES = 1024 * 1024, FILES_MAX = 100000 };
+
+#define PROBE ".probe"
 
 typedef struct step {
     task_context *task;
@@ -185,6 +189,56 @@ static mr_err run_program(step *self, mr_error *ret_error)
     return err == MR_OK ? judge(self, &result, ret_error) : err;
 }
 
+/* The program may have failed for the disk: can it be written now that what the program left is gone? */
+static mr_err check_disk(const step *self, int64_t needed_bytes, mr_error *ret_error)
+{
+    struct statvfs disk;
+    static const char bytes[4096];
+    int fd = openat(self->run_fd, PROBE, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+    bool fails = fd < 0 || write(fd, bytes, sizeof bytes) != (ssize_t)sizeof bytes || fsync(fd) != 0;
+    int errnum = errno;
+    if (fd >= 0)
+        close(fd);
+    (void)unlinkat(self->run_fd, PROBE, 0);
+    if (fails)
+        return mr_fail_errno(ret_error, errnum, "staging %s", self->run_dir);
+    if (fstatvfs(self->run_fd, &disk) != 0)
+        return mr_fail_errno(ret_error, errno, "staging %s", self->run_dir);
+    int64_t free_bytes = (int64_t)(disk.f_bavail * disk.f_frsize);
+    if (free_bytes >= needed_bytes)
+        return MR_OK;
+    return mr_fail_errno(ret_error, ENOSPC, "staging %s: %" PRId64 " bytes are free, %" PRId64 " are needed",
+                         self->run_dir, free_bytes, needed_bytes);
+}
+
+/* The copies and as much again for what the program makes. */
+static mr_err blame_disk(step *self, mr_err err, mr_error *ret_error)
+{
+    mr_error disk;
+    int64_t needed_bytes = 2 * (int64_t)self->folder.bytes + LEAST_ROOM_BYTES;
+    attempt_folder_close(&self->folder);
+    if (check_disk(self, needed_bytes, &disk) == MR_OK)
+        return err;
+    disk.code = mr_wrap(ret_error, disk.code, "%.300s", disk.text);
+    ret_error->code = disk.code;
+    return mr_classify(ret_error, disk.code, MR_TRANSIENT);
+}
+
+/* What the program has made is kept while the disk refuses. */
+static mr_err seal_patiently(step *self, const char *out, seal_result *result, mr_error *ret_error)
+{
+    for (;;) {
+        mr_err err = seal_folder(&self->seal, out, result, ret_error);
+        if (err == MR_OK || ret_error->class != MR_TRANSIENT || control_stopping(self->task->control))
+            return err;
+        mr_wrap(ret_error, err, "staging %s", self->run_dir);
+        int wait_ms = mr_backoff_next_ms(&self->task->backoff);
+        mr_log_failure(MR_WARN, "sealing failed, another try follows", ret_error, MR_INT("wait_ms", wait_ms));
+        status_failure(self->task->status, ret_error);
+        control_wait(self->task->control, wait_ms);
+    }
+}
+
 static mr_err open_log(step *self, mr_error *ret_error)
 {
     self->log_fd =
@@ -212,11 +266,13 @@ static mr_err with_program(step *self, seal_result *result, mr_error *ret_error)
     MR_FAULT("program_folder_ready");
     if (err == MR_OK)
         err = run_program(self, ret_error);
+    if (err != MR_OK && ret_error->class == MR_DATA)
+        err = blame_disk(self, err, ret_error);
     status_step(self->task->status, "seal");
     if (err == MR_OK && mr_buf_printf(&out, "%s/%s/out", self->folder.name, client_of(self)) != MR_OK)
         err = mr_fail(ret_error, MR_ENOMEM, "%s", out_of_memory);
     if (err == MR_OK)
-        err = seal_folder(&self->seal, out.data, result, ret_error);
+        err = seal_patiently(self, out.data, result, ret_error);
     mr_buf_fini(&out);
     return err;
 }
@@ -271,11 +327,14 @@ mr_err program_attempt(task_context *task, task_outcome *ret_outcome, int64_t *r
     self.seal = (seal_spec){.run_fd = self.run_fd,
                             .epoch = self.work->identity.epoch,
                             .run_uid = self.work->run_uid,
-                            .datasets = assignment_text(self.work, "datasets")};
+                            .datasets = assignment_text(self.work, "datasets"),
+                            .files_max = FILES_MAX};
     if (err == MR_OK)
         err = fulfil(&self, ret_error);
     if (err == MR_OK)
         *ret_outcome = TASK_ENDED;
+    else if (ret_error->class == MR_TRANSIENT && strstr(ret_error->text, self.run_dir) == NULL)
+        mr_wrap(ret_error, err, "staging %s", self.run_dir);
     attempt_folder_close(&self.folder);
     json_decref(self.command);
     json_decref(self.environment);

@@ -181,7 +181,7 @@ static void test_a_program_that_is_not_there_is_told(void **state)
 
 static seal_spec spec_of(const fixture *f, const char *datasets)
 {
-    return (seal_spec){.run_fd = f->fd, .epoch = 5, .run_uid = "uid", .datasets = datasets};
+    return (seal_spec){.run_fd = f->fd, .epoch = 5, .run_uid = "uid", .datasets = datasets, .files_max = 3};
 }
 
 static const char one[] = "[{\"name\":\"rows\"}]";
@@ -220,18 +220,18 @@ static void test_sealed_files_are_listed_with_their_hashes(void **state)
     assert_int_equal(again.bytes, 3);
 }
 
-static void test_a_seal_that_was_cut_short_starts_over(void **state)
+/* What was moved before the disk refused is not lost by the next try. */
+static void test_a_seal_that_was_cut_short_goes_on(void **state)
 {
     fixture *f = *state;
     seal_result result;
     seal_spec spec = spec_of(f, one);
     make_out(f);
-    put(f->fd, "out/new.csv", "new");
+    put(f->fd, "out/second.csv", "2");
     assert_int_equal(mkdirat(f->fd, "sealed-5", 0755), 0);
-    put(f->fd, "sealed-5/old.csv", "old");
+    put(f->fd, "sealed-5/first.csv", "1");
     assert_int_equal(seal_folder(&spec, "out", &result, NULL), MR_OK);
-    assert_int_equal(result.files, 1);
-    assert_int_not_equal(faccessat(f->fd, "sealed-5/old.csv", F_OK, 0), 0);
+    assert_int_equal(result.files, 2);
 }
 
 static void test_claimed_files_are_listed_in_place(void **state)
@@ -286,6 +286,78 @@ static void test_only_plain_files_are_sealed(void **state)
     }
 }
 
+static void assert_refused(fixture *f, const char *out, const char *text)
+{
+    seal_result result;
+    mr_error error;
+    seal_spec spec = spec_of(f, one);
+    assert_int_not_equal(seal_folder(&spec, out, &result, &error), MR_OK);
+    if (error.class != MR_DATA || strstr(error.text, text) == NULL)
+        fail_msg("%s: %s", mr_err_class_name(error.class), error.text);
+    assert_int_equal(seal_read(&spec, &result, NULL), MR_ENOTFOUND);
+    assert_int_not_equal(faccessat(f->fd, "sealed-5", F_OK, 0), 0);
+}
+
+static void test_names_that_are_no_text_are_refused(void **state)
+{
+    static const char *const names[][2] = {{"out/a\xff"
+                                            "b.csv",
+                                            "out/a\\xffb.csv has a name that is not UTF-8"},
+                                           {"out/a\nb.csv", "out/a\\x0ab.csv has a control character"},
+                                           {"out/\x1b[2J", "out/\\x1b[2J has a control character"}};
+    fixture *f = *state;
+    make_out(f);
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        put(f->fd, names[i][0], "1");
+        assert_refused(f, "out", names[i][1]);
+        unlinkat(f->fd, names[i][0], 0);
+    }
+}
+
+/* A terabyte that was never written is not read. */
+static void test_a_file_with_holes_is_refused(void **state)
+{
+    fixture *f = *state;
+    make_out(f);
+    put(f->fd, "out/good.csv", "1");
+    put(f->fd, "out/sparse.csv", "2");
+    int fd = openat(f->fd, "out/sparse.csv", O_WRONLY);
+    assert_int_equal(ftruncate(fd, (off_t)1 << 40), 0);
+    close(fd);
+    assert_refused(f, "out", "sparse.csv has holes");
+}
+
+static void test_files_without_permissions_are_sealed(void **state)
+{
+    fixture *f = *state;
+    seal_result result;
+    seal_spec spec = spec_of(f, one);
+    make_out(f);
+    put(f->fd, "out/locked.csv", "1");
+    assert_int_equal(fchmodat(f->fd, "out/locked.csv", 0, 0), 0);
+    assert_int_equal(seal_folder(&spec, "out", &result, NULL), MR_OK);
+    assert_int_equal(result.bytes, 1);
+}
+
+static void test_an_out_folder_that_is_gone_or_a_file_is_refused(void **state)
+{
+    fixture *f = *state;
+    assert_refused(f, "out", "the program's out folder: out: No such file");
+    put(f->fd, "out", "");
+    assert_refused(f, "out", "not a folder");
+}
+
+static void test_too_many_files_are_refused_before_they_are_read(void **state)
+{
+    fixture *f = *state;
+    make_out(f);
+    put(f->fd, "out/a", "");
+    put(f->fd, "out/b", "");
+    put(f->fd, "out/c", "");
+    put(f->fd, "out/d", "");
+    assert_refused(f, "out", "more than 3 files");
+}
+
 static void test_an_out_folder_that_is_a_link_is_refused(void **state)
 {
     fixture *f = *state;
@@ -328,9 +400,16 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_the_deadline_ends_a_program_that_ignores_it, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_program_that_is_not_there_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sealed_files_are_listed_with_their_hashes, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_a_seal_that_was_cut_short_starts_over, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_seal_that_was_cut_short_goes_on, setup, teardown),
         cmocka_unit_test_setup_teardown(test_claimed_files_are_listed_in_place, setup, teardown),
         cmocka_unit_test_setup_teardown(test_files_find_their_dataset_by_pattern, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_names_that_are_no_text_are_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_file_with_holes_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_files_without_permissions_are_sealed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_out_folder_that_is_gone_or_a_file_is_refused, setup,
+                                        teardown),
+        cmocka_unit_test_setup_teardown(test_too_many_files_are_refused_before_they_are_read, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_only_plain_files_are_sealed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_an_out_folder_that_is_a_link_is_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_more_files_than_a_manifest_can_list_are_refused, setup,

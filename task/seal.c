@@ -1,6 +1,7 @@
 #include "task/seal.h"
 
 #include "core/fault.h"
+#include "core/log.h"
 #include "core/sha256.h"
 #include "core/text_value.h"
 #include "task/folder.h"
@@ -13,21 +14,57 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { MANIFEST_MAX_BYTES = 16 * 1024 * 1024, NAME_BYTES = 64 };
+enum {
+    MANIFEST_MAX_BYTES = 16 * 1024 * 1024,
+    NAME_BYTES = 64,
+    SYNC_EACH = 100,
+    TELL_EVERY_S = 10,
+};
 
 typedef struct seal {
     const seal_spec *spec;
     const char *prefix; /* of paths in the manifest: the folder below the run */
+    const char *shown;  /* the folder, as messages name it */
     json_t *datasets;
     json_t *files;
     seal_result result;
+    bool many; /* files are not synced one by one */
 } seal;
 
-static mr_err refuse(mr_error *ret_error, const char *name, const char *why)
+static mr_err refuse(const seal *self, mr_error *ret_error, const char *name, const char *why)
 {
-    return mr_classify(ret_error, mr_fail(ret_error, MR_EREFUSED, "out/%s %s", name, why), MR_DATA);
+    return mr_classify(ret_error, mr_fail(ret_error, MR_EREFUSED, "%s/%s %s", self->shown, name, why),
+                       MR_DATA);
+}
+
+/* What lies there is the program's doing; the disk is not. */
+static mr_err blame(mr_error *ret_error, mr_err err)
+{
+    if (err != MR_EINVALID && err != MR_ENOTFOUND && err != MR_ETOOLARGE)
+        return err;
+    if (ret_error != NULL)
+        ret_error->code = MR_EREFUSED;
+    return mr_classify(ret_error, MR_EREFUSED, MR_DATA);
+}
+
+/* A name becomes text in messages, logs and lists. */
+static mr_err check_name(const seal *self, const char *name, mr_error *ret_error)
+{
+    char shown[4 * 255 + 1];
+    bool control = false, text = mr_utf8_valid(mr_slice_of(name));
+    size_t used = 0;
+    for (const unsigned char *c = (const unsigned char *)name; *c != '\0' && used + 5 < sizeof shown; c++) {
+        bool odd = *c < 0x20 || *c == 0x7f;
+        control = control || odd;
+        used += (size_t)snprintf(shown + used, sizeof shown - used,
+                                 odd || (!text && *c >= 0x80) ? "\\x%02x" : "%c", *c);
+    }
+    if (!text)
+        return refuse(self, ret_error, shown, "has a name that is not UTF-8");
+    return control ? refuse(self, ret_error, shown, "has a control character in its name") : MR_OK;
 }
 
 /* --- one file --- */
@@ -46,48 +83,75 @@ static mr_err dataset_of(const seal *self, const char *name, const char **ret_da
         if (!single && (pattern == NULL || fnmatch(pattern, name, 0) != 0))
             continue;
         if (found != NULL && dataset != NULL && strcmp(found, dataset) != 0)
-            return refuse(ret_error, name, "fits the file_pattern of two datasets");
+            return refuse(self, ret_error, name, "fits the file_pattern of two datasets");
         found = dataset;
     }
     if (found == NULL)
-        return refuse(ret_error, name, "fits the file_pattern of no dataset");
+        return refuse(self, ret_error, name, "fits the file_pattern of no dataset");
     *ret_dataset = found;
     return MR_OK;
 }
 
-static mr_err check_file(int folder, const char *name, mr_error *ret_error)
+static mr_err check_file(const seal *self, int folder, const char *name, mr_error *ret_error)
 {
     struct stat info;
-    if (!mr_utf8_valid(mr_slice_of(name)))
-        return refuse(ret_error, "(a file)", "has a name that is not UTF-8");
+    char shown[300];
+    mr_err err = check_name(self, name, ret_error);
+    if (err != MR_OK)
+        return err;
+    snprintf(shown, sizeof shown, "%s/%s", self->shown, name);
     if (fstatat(folder, name, &info, AT_SYMLINK_NOFOLLOW) != 0)
-        return mr_fail_errno(ret_error, errno, "out/%s", name);
-    if (S_ISLNK(info.st_mode))
-        return refuse(ret_error, name, "is a symbolic link: only plain files are taken");
-    if (S_ISDIR(info.st_mode))
-        return refuse(ret_error, name, "is a folder: only plain files directly in out/ are taken");
-    if (!S_ISREG(info.st_mode))
-        return refuse(ret_error, name, "is a device, socket or pipe: only plain files are taken");
-    if (info.st_nlink != 1)
-        return refuse(ret_error, name, "has more than one hard link: only plain files are taken");
-    return MR_OK;
+        err = mr_fail_errno(ret_error, errno, "%s", shown);
+    else
+        err = folder_check_plain(&info, shown, ret_error);
+    return blame(ret_error, err);
+}
+
+/* Bytes that were never written are NULs, which no data file has; and a file of many of them is read for
+ * ever. */
+static mr_err check_holes(const seal *self, int fd, const struct stat *info, const char *name,
+                          mr_error *ret_error)
+{
+    off_t hole;
+    if (info->st_size == 0 || info->st_blocks * 512 >= info->st_size || (hole = lseek(fd, 0, SEEK_HOLE)) < 0)
+        return MR_OK;
+    if (lseek(fd, 0, SEEK_SET) != 0)
+        return mr_fail_errno(ret_error, errno, "%s", name);
+    if (hole == info->st_size)
+        return MR_OK;
+    char why[100];
+    snprintf(why, sizeof why, "has holes: of its %jd bytes some, from %jd on, were never written",
+             (intmax_t)info->st_size, (intmax_t)hole);
+    return refuse(self, ret_error, name, why);
+}
+
+static mr_err read_file(const seal *self, int fd, const struct stat *info, const char *name,
+                        char hex[MR_SHA256_HEX_SIZE], mr_error *ret_error)
+{
+    int64_t size = 0;
+    mr_err err = mr_sha256_file(fd, name, hex, &size, ret_error);
+    if (err == MR_OK && size != info->st_size)
+        err = refuse(self, ret_error, name, "changes while it is read: something still writes to it");
+    if (err == MR_OK && !self->many && fsync(fd) != 0)
+        err = mr_fail_errno(ret_error, errno, "%s cannot be made durable", name);
+    return err;
 }
 
 /* Reads what now lies where no program reaches it, and lists it. */
-static mr_err add_file(seal *self, int folder, const char *name, mr_error *ret_error)
+static mr_err add_file(seal *self, int folder, const char *name, mode_t mode, mr_error *ret_error)
 {
     char hex[MR_SHA256_HEX_SIZE];
-    int64_t size = 0;
     const char *dataset;
+    struct stat info;
     int fd = -1;
     mr_err err = dataset_of(self, name, &dataset, ret_error);
-    if (err == MR_OK)
-        err = folder_open_below(folder, name, false, &fd, ret_error);
+    if (err == MR_OK && (err = folder_open_plain(folder, name, mode, &info, &fd, ret_error)) != MR_OK)
+        err = blame(ret_error, mr_wrap(ret_error, err, "%s", self->shown));
     if (err != MR_OK)
         return err;
-    err = mr_sha256_file(fd, name, hex, &size, ret_error);
-    if (err == MR_OK && fsync(fd) != 0)
-        err = mr_fail_errno(ret_error, errno, "%s cannot be made durable", name);
+    err = check_holes(self, fd, &info, name, ret_error);
+    if (err == MR_OK)
+        err = read_file(self, fd, &info, name, hex, ret_error);
     close(fd);
     if (err != MR_OK)
         return err;
@@ -95,13 +159,32 @@ static mr_err add_file(seal *self, int folder, const char *name, mr_error *ret_e
     json_t *file = mr_buf_printf(&path, "%s/%s", self->prefix, name) != MR_OK
                        ? NULL
                        : json_pack("{s:s, s:s, s:s%, s:I, s:s}", "dataset", dataset, "name", name, "path",
-                                   path.data, path.size, "size", (json_int_t)size, "sha256", hex);
+                                   path.data, path.size, "size", (json_int_t)info.st_size, "sha256", hex);
     mr_buf_fini(&path);
     if (json_array_append_new(self->files, file) != 0)
         return mr_fail(ret_error, MR_ENOMEM, "out of memory");
     self->result.files++;
-    self->result.bytes += (uint64_t)size;
+    self->result.bytes += (uint64_t)info.st_size;
     return MR_OK;
+}
+
+/* All names of the folder; many files are made durable by one call for their disk. */
+static mr_err add_files(seal *self, int folder, const folder_names *names, mode_t mode, mr_error *ret_error)
+{
+    mr_err err = MR_OK;
+    time_t told = time(NULL);
+    self->many = names->count > SYNC_EACH;
+    for (size_t i = 0; err == MR_OK && i < names->count; i++) {
+        err = add_file(self, folder, names->names[i], mode, ret_error);
+        if (time(NULL) - told < TELL_EVERY_S)
+            continue;
+        told = time(NULL);
+        mr_log(MR_INFO, "sealing", MR_STR("run", self->spec->run_uid), MR_INT("files", self->result.files),
+               MR_INT("of", names->count), MR_INT("bytes", self->result.bytes));
+    }
+    if (err == MR_OK && self->many && syncfs(folder) != 0)
+        err = mr_fail_errno(ret_error, errno, "%s cannot be made durable", self->prefix);
+    return err;
 }
 
 /* --- the manifest --- */
@@ -234,55 +317,85 @@ static mr_err move_files(seal *self, int out, int sealed, const folder_names *na
     mr_err err = MR_OK;
     const char *dataset;
     for (size_t i = 0; err == MR_OK && i < names->count; i++) {
-        err = check_file(out, names->names[i], ret_error);
+        err = check_file(self, out, names->names[i], ret_error);
         if (err == MR_OK)
             err = dataset_of(self, names->names[i], &dataset, ret_error);
     }
     for (size_t i = 0; err == MR_OK && i < names->count; i++) {
-        if (renameat(out, names->names[i], sealed, names->names[i]) != 0)
-            err = mr_fail_errno(ret_error, errno, "out/%s cannot be sealed", names->names[i]);
-        else
+        if (renameat(out, names->names[i], sealed, names->names[i]) == 0)
             MR_FAULT("seal_file_moved");
+        else if (errno == EXDEV || errno == EBUSY)
+            err = refuse(self, ret_error, names->names[i],
+                         "is mounted there: only files of its own disk are taken");
+        else if (errno == ENOENT || errno == EPERM || errno == EACCES)
+            err = refuse(self, ret_error, names->names[i], "cannot be moved: it is gone, or locked");
+        else
+            err = mr_fail_errno(ret_error, errno, "out/%s cannot be sealed", names->names[i]);
     }
-    for (size_t i = 0; err == MR_OK && i < names->count; i++) {
-        err = check_file(sealed, names->names[i], ret_error);
-        if (err == MR_OK && fchmodat(sealed, names->names[i], 0444, 0) != 0)
-            err = mr_fail_errno(ret_error, errno, "%s", names->names[i]);
-        if (err == MR_OK)
-            err = add_file(self, sealed, names->names[i], ret_error);
-    }
+    return err;
+}
+
+static mr_err open_sealed(const seal *self, int *ret_fd, mr_error *ret_error)
+{
+    mr_err err = folder_make(self->spec->run_fd, self->prefix, 0755, ret_fd, ret_error);
+    return err == MR_EEXISTS ? folder_open_below(self->spec->run_fd, self->prefix, true, ret_fd, ret_error)
+                             : err;
+}
+
+/* What lies in the sealed folder: moved now, or by a try that the disk cut short. */
+static mr_err list_sealed(seal *self, int sealed, mr_error *ret_error)
+{
+    folder_names names = {0};
+    mr_err err = folder_list(sealed, self->spec->files_max, &names, ret_error);
+    if (err == MR_OK)
+        err = add_files(self, sealed, &names, 0444, ret_error);
     if (err == MR_OK && fsync(sealed) != 0)
         err = mr_fail_errno(ret_error, errno, "%s cannot be made durable", self->prefix);
+    folder_names_free(&names);
+    return err;
+}
+
+static mr_err seal_out(seal *self, const char *out_path, mr_error *ret_error)
+{
+    int out = -1, sealed = -1;
+    folder_names names = {0};
+    mr_err err = folder_open_below(self->spec->run_fd, out_path, true, &out, ret_error);
+    if (err == MR_OK)
+        err = folder_list(out, self->spec->files_max, &names, ret_error);
+    if (err != MR_OK)
+        err = blame(ret_error, mr_wrap(ret_error, err, "the program's out folder"));
+    if (err == MR_OK)
+        err = open_sealed(self, &sealed, ret_error);
+    if (err == MR_OK)
+        err = move_files(self, out, sealed, &names, ret_error);
+    folder_names_free(&names);
+    if (err == MR_OK)
+        err = list_sealed(self, sealed, ret_error);
+    if (out >= 0)
+        close(out);
+    if (sealed >= 0)
+        close(sealed);
     return err;
 }
 
 mr_err seal_folder(const seal_spec *spec, const char *out_path, seal_result *ret_result, mr_error *ret_error)
 {
     char prefix[NAME_BYTES];
-    int out = -1, sealed = -1;
-    folder_names names = {0};
-    seal self = {.spec = spec, .prefix = prefix};
+    mr_error error;
+    seal self = {.spec = spec, .prefix = prefix, .shown = "out"};
     snprintf(prefix, sizeof prefix, "sealed-%" PRId64, spec->epoch);
-    mr_err err = seal_open(&self, ret_error);
-    folder_remove(spec->run_fd, prefix); /* of a try that did not get as far as its manifest */
-    if (err == MR_OK && (err = folder_open_below(spec->run_fd, out_path, true, &out, ret_error)) != MR_OK)
-        err = mr_classify(ret_error, mr_wrap(ret_error, err, "the program's out folder"), MR_DATA);
+    mr_err err = seal_open(&self, &error);
     if (err == MR_OK)
-        err = folder_make(spec->run_fd, prefix, 0755, &sealed, ret_error);
+        err = seal_out(&self, out_path, &error);
     if (err == MR_OK)
-        err = folder_list(out, &names, ret_error);
-    if (err == MR_OK)
-        err = move_files(&self, out, sealed, &names, ret_error);
-    if (err == MR_OK)
-        err = finish(&self, ret_error);
+        err = finish(&self, &error);
+    seal_close(&self);
     if (err == MR_OK)
         *ret_result = self.result;
-    folder_names_free(&names);
-    if (out >= 0)
-        close(out);
-    if (sealed >= 0)
-        close(sealed);
-    seal_close(&self);
+    else if (error.class != MR_TRANSIENT)
+        folder_remove(spec->run_fd, prefix);
+    if (err != MR_OK && ret_error != NULL)
+        *ret_error = error;
     return err;
 }
 
@@ -290,17 +403,14 @@ mr_err seal_claimed(const seal_spec *spec, seal_result *ret_result, mr_error *re
 {
     int claimed = -1;
     folder_names names = {0};
-    seal self = {.spec = spec, .prefix = "claimed"};
+    seal self = {.spec = spec, .prefix = "claimed", .shown = "claimed"};
     mr_err err = seal_open(&self, ret_error);
     if (err == MR_OK)
         err = folder_open_below(spec->run_fd, "claimed", true, &claimed, ret_error);
     if (err == MR_OK)
-        err = folder_list(claimed, &names, ret_error);
-    for (size_t i = 0; err == MR_OK && i < names.count; i++) {
-        err = check_file(claimed, names.names[i], ret_error);
-        if (err == MR_OK)
-            err = add_file(&self, claimed, names.names[i], ret_error);
-    }
+        err = folder_list(claimed, SIZE_MAX, &names, ret_error);
+    if (err == MR_OK)
+        err = add_files(&self, claimed, &names, 0, ret_error);
     if (err == MR_OK)
         err = finish(&self, ret_error);
     if (err == MR_OK)

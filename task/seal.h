@@ -17,13 +17,16 @@ typedef struct seal_spec {
     int64_t epoch;
     const char *run_uid;
     const char *datasets; /* JSON array of {"name", "pattern"} */
+    size_t files_max;     /* in out/: they are listed in memory */
 } seal_spec;
 
 /* Reads the manifest of the epoch. MR_ENOTFOUND: there is none. */
 mr_err seal_read(const seal_spec *spec, seal_result *ret_result, mr_error *ret_error);
 
-/* Moves the files of out/ (a folder below the run) into sealed-{epoch}/ and writes the manifest, durably. A
- * file that may not be there (link, folder, device, of no dataset) fails with class MR_DATA and its name. */
+/* Moves the files of out/ (a folder below the run) into sealed-{epoch}/ and writes the manifest, durably.
+ * What may not be there (a link, folder, device, hole, a name that is no text, a file of no dataset, more
+ * than 100,000 files) fails with class MR_DATA and its name, and nothing is left of what was moved. What the
+ * disk refuses is transient: called again it goes on with what was moved already. */
 mr_err seal_folder(const seal_spec *spec, const char *out, seal_result *ret_result, mr_error *ret_error);
 /* Without a program: the manifest lists claimed/ itself. */
 mr_err seal_claimed(const seal_spec *spec, seal_result *ret_result, mr_error *ret_error);

@@ -194,6 +194,21 @@ def break_disk(disks, work, name, how):
     wait_for("all is well", lambda: work.cluster.json("status")["healthy"], 60)
 
 
+def break_program(disks, work, how):
+    """Staging refuses while the program runs: it is not the program's fault, and what it has made is not made again."""
+    work.upload()
+    with contextlib.ExitStack() as mend:
+        with work.program_waits():
+            reason = mend.enter_context(disks.broken("staging", how))
+        wait_for(f"status and run tell of staging, {how}", lambda: told(work, disks.paths["staging"], reason))
+        time.sleep(OUTAGE_S)
+        assert not work.completed(), "the program did not need staging"
+    wait_for(f"the run completes after staging, {how}", work.completed, 60)
+    starts = work.cluster.cli("run", "logs", TENANT, work.newest()["run_id"]).count("--- attempt")
+    print(f"the program ran {starts} times", flush=True)
+    assert starts == 1 or how == "full", "what the program had made was made again"
+
+
 def start_refused(disks, cluster):
     """A coordinator whose state cannot be written says so and ends; its supervisor starts it again."""
     cluster.coordinator.stop()
@@ -221,6 +236,8 @@ def main():
                 for disk in SIZES:
                     if not wanted or f"{disk}-{how}" in wanted:
                         break_disk(disks, work, disk, how)
+            for how in ("full", errno.EIO):
+                break_program(disks, work, how)
             work.check()
             start_refused(disks, cluster)
             work.upload()
