@@ -68,4 +68,7 @@ void mr_finish_run(mr_db *db, const char *run_uid, const char *outcome, const ch
               outcome, reason, run_uid);
     mr_db_run(db, "UPDATE run_datasets SET state = 'ABANDONED' WHERE run_uid = ? AND state = 'OPEN'", "t",
               run_uid);
+    /* Of a run that produced nothing: a line that stayed open would let sinks remember its counts for ever.
+     */
+    mr_db_run(db, "UPDATE run_sinks SET state = 'FINAL' WHERE run_uid = ? AND state = 'OPEN'", "t", run_uid);
 }

@@ -235,6 +235,22 @@ static void a_failed_run_is_retried_with_its_files(void **state)
     assert_true(fixture_exists(fixture, path));
 }
 
+/* Or sinks would remember the counts of every run after it. */
+static void a_run_that_failed_in_its_program_is_not_open_for_sinks(void **state)
+{
+    service_fixture *fixture = *state;
+    fixture_status status;
+    a_program_that_fails_is_tried_again_and_then_the_run_fails(state);
+    fixture_upload(fixture, "a", "more.csv", NULL);
+    run_now(fixture, "a");
+    fixture_report(fixture, NULL, 0);
+    fixture_sealed(&status, fixture_assignment(fixture, "program"));
+    fixture_say(fixture, &status);
+    fixture_source_ended(&status, fixture_assignment(fixture, "rows-source"), 0, 2, 0);
+    fixture_say(fixture, &status);
+    assert_int_equal(fixture_assignment(fixture, "rows-store")->scope->oldest_open_run, 2);
+}
+
 static void a_cancelled_run_gives_its_files_back(void **state)
 {
     service_fixture *fixture = *state;
@@ -596,6 +612,7 @@ int main(void)
         TEST(a_run_goes_on_after_a_restart_in_every_state),
         TEST(a_program_that_fails_is_tried_again_and_then_the_run_fails),
         TEST(a_failed_run_is_retried_with_its_files),
+        TEST(a_run_that_failed_in_its_program_is_not_open_for_sinks),
         TEST(a_cancelled_run_gives_its_files_back),
         TEST(a_run_with_committed_rows_is_not_cancelled),
         TEST(an_abandoned_run_is_fenced_and_skipped),
