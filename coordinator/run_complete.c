@@ -1,9 +1,8 @@
 /* run_complete.c - COMPLETING: what a run leaves behind moves to done/ or failed/, whatever of that was done
  * before. */
-#include "coordinator/service_internal.h"
+#include "coordinator/records.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 /* One thing that may be in the run's folder. */
@@ -35,21 +34,6 @@ static mr_err move_all(mr_service *service, const mr_run *run, const char *targe
     return err;
 }
 
-static mr_err write_result(mr_service *service, const mr_run *run, const char *target, mr_error *ret_error)
-{
-    char path[512];
-    json_t *result = json_pack("{s:s, s:s, s:o}", "run_uid", run->run_uid, "state", run->outcome, "reason",
-                               mr_json_text(run->reason));
-    char *text = result != NULL ? json_dumps(result, JSON_INDENT(2)) : NULL;
-    json_decref(result);
-    if (text == NULL)
-        return mr_fail(ret_error, MR_ENOMEM, "result.json: out of memory");
-    snprintf(path, sizeof path, "%s/result.json", target);
-    mr_err err = mr_staging_write(service->staging, path, mr_slice_of(text), ret_error);
-    free(text);
-    return err;
-}
-
 typedef struct final_command {
     mr_service *service;
     const mr_run *run;
@@ -64,7 +48,8 @@ static mr_err execute_final(mr_db *db, void *arg, json_t **ret_answer, mr_error 
                         : strcmp(run->outcome, RUN_ABANDONED) == 0 ? "abandoned"
                                                                    : "done";
     mr_db_run(db,
-              "UPDATE runs SET state = outcome, finished_ms = ? WHERE run_uid = ? AND state = 'COMPLETING'",
+              "UPDATE runs SET state = outcome, finished_ms = coalesce(nullif(finished_ms, 0), ?) WHERE "
+              "run_uid = ? AND state = 'COMPLETING'",
               "it", final->service->now_ms, run->run_uid);
     mr_db_run(db, "UPDATE uploads SET state = ? WHERE run_uid = ? AND state = 'claimed'", "tt", files,
               run->run_uid);
@@ -84,10 +69,13 @@ mr_err mr_run_complete(mr_service *service, const mr_run *run, bool *ret_moved, 
     if (mr_run_tasks(service, run->tenant, run->run_uid) > 0)
         return MR_OK; /* a last task of it is ending */
     mr_err err = mr_staging_make(service->staging, target, ret_error);
+    if (err ==
+        MR_OK) /* first: a folder below done/ or failed/ with a result stands for a run that is decided */
+        err = mr_record_result(service, run->run_uid, target, ret_error);
+    if (err == MR_OK)
+        MR_FAULT("complete_noted");
     if (err == MR_OK)
         err = move_all(service, run, target, ret_error);
-    if (err == MR_OK)
-        err = write_result(service, run, target, ret_error);
     if (err == MR_OK)
         err = mr_staging_sync(service->staging, target, ret_error);
     if (err == MR_OK)

@@ -1,6 +1,6 @@
 /* run_deliver.c - SOURCE to DELIVERING to COMPLETING: what has ended, what the sinks have passed, and whether
  * the ledger comes out even. */
-#include "coordinator/service_internal.h"
+#include "coordinator/records.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -138,11 +138,33 @@ static mr_err execute_settle(mr_db *db, void *arg, json_t **ret_answer, mr_error
     return MR_OK;
 }
 
+/* The exact split goes into result.json before the sinks are told that they may forget it. */
+static mr_err record_settled(mr_service *service, const char *tenant, const char *run_uid,
+                             mr_error *ret_error)
+{
+    char folder[160];
+    snprintf(folder, sizeof folder, "tenants/%s/failed/%s", tenant, run_uid);
+    if (!mr_staging_exists(service->staging, folder))
+        return MR_OK; /* it is written when the run completes, or its retention has passed */
+    mr_err err = mr_record_result(service, run_uid, folder, ret_error);
+    return err == MR_OK ? mr_staging_sync(service->staging, folder, ret_error) : err;
+}
+
 mr_err mr_settle_skips(mr_service *service, const char *tenant, const char *uid, mr_error *ret_error)
 {
-    if (mr_db_int(service->db, 0,
-                  "SELECT EXISTS (SELECT 1 FROM run_sinks s WHERE s.uid = ? AND " SQL_SETTLED ")", "t",
-                  uid) == 0)
-        return mr_db_take_error(service->db, ret_error);
+    mr_err err = MR_OK;
+    bool any = false;
+    mr_query *query = mr_db_select(
+        service->db, "SELECT DISTINCT run_uid FROM run_sinks s WHERE s.uid = ? AND " SQL_SETTLED, "t", uid);
+    while (err == MR_OK && mr_query_next(query)) {
+        any = true;
+        err = record_settled(service, tenant, mr_query_text(query, 0), ret_error);
+    }
+    if (err != MR_OK)
+        mr_query_end(query);
+    else
+        err = mr_db_take_error(service->db, ret_error);
+    if (err != MR_OK || !any)
+        return err;
     return mr_apply(service, "settle_skips", tenant, NULL, execute_settle, (void *)uid, NULL, ret_error);
 }

@@ -1,6 +1,6 @@
 /* service.c - opening, closing, and the small things that every part of the core uses. */
 #include "coordinator/drive.h"
-#include "coordinator/service_internal.h"
+#include "coordinator/import.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -175,8 +175,10 @@ mr_err mr_service_open(const mr_service_config *config, int64_t now_ms, mr_servi
         err = mr_state_open(config->data_dir, &service->state, ret_error);
     if (err == MR_OK) {
         service->db = mr_state_db(service->state);
-        err = mr_tasks_load(service, ret_error);
+        err = mr_import_staging(service, ret_error);
     }
+    if (err == MR_OK)
+        err = mr_tasks_load(service, ret_error);
     if (err == MR_OK)
         err = mr_recover_uploads(service, ret_error);
     if (err == MR_OK)

@@ -251,6 +251,16 @@ void mr_skip_dataset(mr_db *db, const char *run_uid, const char *dataset, const 
 /* Within a command: leads to COMPLETING with the outcome and reason; the rest of the ledger becomes final. */
 void mr_finish_run(mr_db *db, const char *run_uid, const char *outcome, const char *reason);
 
+/* Within a command: topics, tables and schemas of a dataset become the tenant's. */
+mr_err mr_own_dataset(mr_db *db, const mr_tenant *owner, const mr_tenant_spec *spec,
+                      const mr_dataset *dataset, mr_error *ret_error);
+/* Within a command: all rows of the tenant but its epochs. */
+void mr_erase_tenant(mr_db *db, const mr_tenant *tenant);
+/* Within a command: the version after `last` leaves the dataset, or the sink, out. */
+void mr_drop_dataset(mr_db *db, const mr_service *service, const mr_tenant *owner, const mr_tenant_spec *last,
+                     const char *dataset);
+void mr_drop_sink(mr_db *db, const char *uid, const mr_tenant_spec *last, const char *sink);
+
 /* Skip ranges that their sinks have passed: the ledger lines become final. */
 mr_err mr_settle_skips(mr_service *service, const char *tenant, const char *uid, mr_error *ret_error);
 
@@ -321,6 +331,7 @@ void mr_store_progress(mr_db *db, const mr_task *task);             /* of its st
 void mr_unique_file_name(mr_db *db, const char *uid, const char *wanted, char *out, size_t size);
 mr_err mr_recover_uploads(mr_service *service, mr_error *ret_error);   /* at the start: completes */
 mr_err mr_take_back_uploads(mr_service *service, mr_error *ret_error); /* those that failed */
+json_t *mr_upload_answer(mr_db *db, int64_t upload_id); /* as the upload was answered; NULL: unknown */
 mr_err mr_retain(mr_service *service, mr_error *ret_error);
 mr_err mr_delete_step(mr_service *service, const mr_tenant *tenant, bool *ret_moved, mr_error *ret_error);
 

@@ -110,11 +110,14 @@ mr_err mr_sink_scope(mr_service *service, const mr_tenant *tenant, const char *d
     add_skips(service, &lists, tenant, dataset, sink);
     if (bounded)
         add_ceilings(service, &lists, tenant, dataset);
+    /* Counts are kept by the sink until result.json has them: it is written before a run becomes final. */
     lists.scope->oldest_open_run = mr_db_int(
         service->db, 0,
-        "SELECT coalesce((SELECT min(seq) FROM run_sinks WHERE uid = ? AND dataset = ? AND sink = ? AND state"
-        " <> 'FINAL'), (SELECT next_seq FROM tenants WHERE uid = ?))",
-        "tttt", tenant->uid, dataset, sink, tenant->uid);
+        "SELECT min(coalesce((SELECT min(seq) FROM run_sinks WHERE uid = ?1 AND dataset = ?2 AND sink = ?3 "
+        "AND"
+        " state <> 'FINAL'), t.next_seq), coalesce((SELECT min(seq) FROM runs WHERE uid = ?1 AND state NOT IN"
+        " " SQL_FINAL "), t.next_seq)) FROM tenants t WHERE t.uid = ?1",
+        "ttt", tenant->uid, dataset, sink);
     if (lists.failed)
         return mr_fail(ret_error, MR_ENOMEM, "scope of a sink: out of memory");
     *ret_scope = lists.scope;

@@ -51,11 +51,9 @@ mr_err mr_service_delete_tenant(mr_service *service, const char *key, const char
     return err;
 }
 
-static mr_err execute_deleted(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
+void mr_erase_tenant(mr_db *db, const mr_tenant *tenant)
 {
-    const mr_tenant *tenant = arg;
     const char *uid = tenant->uid;
-    (void)ret_answer, (void)ret_error;
     mr_db_run(db, "DELETE FROM run_files WHERE run_uid IN (SELECT run_uid FROM runs WHERE uid = ?)", "t",
               uid);
     mr_db_run(db, "DELETE FROM run_ranges WHERE run_uid IN (SELECT run_uid FROM runs WHERE uid = ?)", "t",
@@ -74,9 +72,16 @@ static mr_err execute_deleted(mr_db *db, void *arg, json_t **ret_answer, mr_erro
     mr_db_run(db, "DELETE FROM topics WHERE tenant = ?", "t", tenant->tenant);
     mr_db_run(db, "DELETE FROM store_tables WHERE tenant = ?", "t", tenant->tenant);
     mr_db_run(db, "DELETE FROM tenants WHERE uid = ?", "t", uid);
+}
+
+static mr_err execute_deleted(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
+{
+    const mr_tenant *tenant = arg;
+    (void)ret_answer, (void)ret_error;
+    mr_erase_tenant(db, tenant);
     mr_audit(db, &(mr_audit_entry){.tenant = tenant->tenant,
-                                   .before = json_pack("{s:s, s:s, s:I}", "state", tenant->state, "uid", uid,
-                                                       "version", (json_int_t)tenant->version)});
+                                   .before = json_pack("{s:s, s:s, s:I}", "state", tenant->state, "uid",
+                                                       tenant->uid, "version", (json_int_t)tenant->version)});
     return MR_OK;
 }
 

@@ -1,5 +1,6 @@
 /* tenants.c - applying a tenant: who owns which topic and table, versions of specification and schemas. */
 #include "coordinator/gone_sinks.h"
+#include "coordinator/records.h"
 
 #include <ctype.h>
 #include <stdio.h>
@@ -122,16 +123,16 @@ static mr_err check_versions(mr_db *db, const char *uid, const char *subject, co
         dataset->document, dataset->name, (long long)count, MAX_VERSIONS_BYTES / 1024);
 }
 
-static mr_err own_dataset(mr_db *db, const apply_request *apply, const mr_dataset *dataset,
-                          mr_error *ret_error)
+mr_err mr_own_dataset(mr_db *db, const mr_tenant *owner, const mr_tenant_spec *spec,
+                      const mr_dataset *dataset, mr_error *ret_error)
 {
-    const char *tenant = apply->tenant.tenant;
+    const char *tenant = owner->tenant;
     mr_err err = own_topic(db, tenant, dataset->name, "", ret_error);
     if (err == MR_OK)
         err = own_topic(db, tenant, dataset->name, ".rejected", ret_error);
-    for (size_t i = 0; i < apply->spec->agreement->sink_count && err == MR_OK; i++) {
-        const mr_agreement_sink *sink = &apply->spec->agreement->sinks[i];
-        mr_sink_there(db, apply->tenant.uid, dataset->name, sink->name);
+    for (size_t i = 0; i < spec->agreement->sink_count && err == MR_OK; i++) {
+        const mr_agreement_sink *sink = &spec->agreement->sinks[i];
+        mr_sink_there(db, owner->uid, dataset->name, sink->name);
         err = own_table(db, tenant, dataset, sink, ret_error);
     }
     mr_schema *key = NULL;
@@ -141,13 +142,25 @@ static mr_err own_dataset(mr_db *db, const apply_request *apply, const mr_datase
     if (err == MR_OK) {
         char subject[256];
         snprintf(subject, sizeof subject, "%s.%s-value", tenant, dataset->name);
-        own_schema(db, apply->tenant.uid, subject, mr_schema_text(dataset->schema));
-        err = check_versions(db, apply->tenant.uid, subject, dataset, ret_error);
+        own_schema(db, owner->uid, subject, mr_schema_text(dataset->schema));
+        err = check_versions(db, owner->uid, subject, dataset, ret_error);
         snprintf(subject, sizeof subject, "%s.%s-key", tenant, dataset->name);
-        own_schema(db, apply->tenant.uid, subject, mr_schema_text(key));
+        own_schema(db, owner->uid, subject, mr_schema_text(key));
     }
     mr_schema_close(&key);
     return err;
+}
+
+/* What is in the topic is kept as long as what any run left behind. */
+void mr_drop_dataset(mr_db *db, const mr_service *service, const mr_tenant *owner, const mr_tenant_spec *last,
+                     const char *dataset)
+{
+    const mr_agreement *agreement = last->agreement;
+    int64_t due_ms = service->now_ms + agreement->data_retention_period_days * 86400000;
+    for (size_t i = 0; i < agreement->sink_count; i++)
+        mr_sink_gone_with_topic(db, owner->uid, dataset, agreement->sinks[i].name, due_ms);
+    mr_db_run(db, "DELETE FROM topics WHERE tenant = ? AND dataset = ?", "tt", owner->tenant, dataset);
+    mr_db_run(db, "DELETE FROM store_tables WHERE tenant = ? AND dataset = ?", "tt", owner->tenant, dataset);
 }
 
 /* A dataset that the new specification leaves out. */
@@ -169,22 +182,15 @@ static mr_err drop_dataset(mr_db *db, const apply_request *apply, const char *da
                        "(millrace run "
                        "list %s)",
                        dataset, (long long)files, (long long)runs, apply->tenant.tenant);
-    /* What is in the topic is kept as long as what any run left behind. */
-    const mr_agreement *agreement = apply->last->agreement;
-    int64_t due_ms = apply->service->now_ms + agreement->data_retention_period_days * 86400000;
-    for (size_t i = 0; i < agreement->sink_count; i++)
-        mr_sink_gone_with_topic(db, uid, dataset, agreement->sinks[i].name, due_ms);
-    mr_db_run(db, "DELETE FROM topics WHERE tenant = ? AND dataset = ?", "tt", apply->tenant.tenant, dataset);
-    mr_db_run(db, "DELETE FROM store_tables WHERE tenant = ? AND dataset = ?", "tt", apply->tenant.tenant,
-              dataset);
+    mr_drop_dataset(db, apply->service, &apply->tenant, apply->last, dataset);
     return MR_OK;
 }
 
 /* What a removed sink has not delivered is abandoned; should it come back, it starts with the next run. */
-static void drop_sink(mr_db *db, const apply_request *apply, const char *sink)
+void mr_drop_sink(mr_db *db, const char *uid, const mr_tenant_spec *last, const char *sink)
 {
-    for (size_t i = 0; i < apply->last->dataset_count; i++)
-        mr_sink_gone(db, apply->tenant.uid, apply->last->datasets[i]->name, sink);
+    for (size_t i = 0; i < last->dataset_count; i++)
+        mr_sink_gone(db, uid, last->datasets[i]->name, sink);
 }
 
 static mr_err compare_with_last(mr_db *db, const apply_request *apply, mr_error *ret_error)
@@ -205,7 +211,7 @@ static mr_err compare_with_last(mr_db *db, const apply_request *apply, mr_error 
                            "sink \"%s\" cannot become a %s: give the new one another name", before->name,
                            after->class_name);
         if (after == NULL)
-            drop_sink(db, apply, before->name);
+            mr_drop_sink(db, apply->tenant.uid, apply->last, before->name);
     }
     return MR_OK;
 }
@@ -231,7 +237,7 @@ static mr_err execute_apply(mr_db *db, void *arg, json_t **ret_answer, mr_error 
     const char *schedule = apply->spec->agreement->schedule;
     mr_err err = apply->last != NULL ? compare_with_last(db, apply, ret_error) : MR_OK;
     for (size_t i = 0; i < apply->spec->dataset_count && err == MR_OK; i++)
-        err = own_dataset(db, apply, apply->spec->datasets[i], ret_error);
+        err = mr_own_dataset(db, &apply->tenant, apply->spec, apply->spec->datasets[i], ret_error);
     if (err != MR_OK)
         return err;
     if (apply->check_only)
@@ -253,7 +259,7 @@ static mr_err execute_apply(mr_db *db, void *arg, json_t **ret_answer, mr_error 
                   "itit", apply->tenant.version, schedule, next, apply->tenant.tenant);
     mr_audit_apply(db, apply->last, apply->spec, apply->tenant.version);
     *ret_answer = json_pack("{s:s, s:s}", "tenant", apply->tenant.tenant, "uid", apply->tenant.uid);
-    return MR_OK;
+    return mr_record_tenant(apply->service, apply->tenant.tenant, apply->tenant.uid, ret_error);
 }
 
 static mr_err prepare(mr_service *service, const mr_tenant_spec *spec, apply_request *apply,

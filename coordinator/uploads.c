@@ -4,7 +4,7 @@
  * what was cut off: the file is in incoming/ (rename it), in in/ (it is ready), or nowhere (drop the record).
  * What lies in incoming/ without a record was never acknowledged and is removed.
  */
-#include "coordinator/service_internal.h"
+#include "coordinator/records.h"
 
 #include <fnmatch.h>
 #include <stdio.h>
@@ -24,6 +24,17 @@ static json_t *upload_view(mr_query *query)
                      (json_int_t)mr_query_int(query, 4), "sha256", mr_query_text(query, 5), "state",
                      mr_query_text(query, 6), "uploaded_at", mr_json_time(mr_query_int(query, 7)), "run_id",
                      mr_json_text(mr_query_text(query, 8)));
+}
+
+json_t *mr_upload_answer(mr_db *db, int64_t upload_id)
+{
+    json_t *answer = NULL;
+    mr_query *query = mr_db_select(db, SQL_UPLOAD "WHERE u.upload_id = ?", "i", upload_id);
+    if (mr_query_next(query)) {
+        answer = upload_view(query);
+        mr_query_end(query);
+    }
+    return answer;
 }
 
 /* Names become names of files, of columns in logs and of arguments: no path, no control character, no dot
@@ -134,12 +145,8 @@ static mr_err execute_ready(mr_db *db, void *arg, json_t **ret_answer, mr_error 
     (void)ret_error;
     mr_db_run(db, "UPDATE uploads SET state = 'ready' WHERE upload_id = ? AND state = 'receiving'", "i",
               receive->upload_id);
-    mr_query *query = mr_db_select(db, SQL_UPLOAD "WHERE u.upload_id = ?", "i", receive->upload_id);
-    if (mr_query_next(query)) {
-        *ret_answer = upload_view(query);
-        mr_query_end(query);
-        mr_audit(db, &(mr_audit_entry){.subject = receive->name, .after = json_incref(*ret_answer)});
-    }
+    *ret_answer = mr_upload_answer(db, receive->upload_id);
+    mr_audit(db, &(mr_audit_entry){.subject = receive->name, .after = json_incref(*ret_answer)});
     return MR_OK;
 }
 
@@ -160,6 +167,8 @@ static mr_err put_in(mr_service *service, const char *tenant, const char *incomi
     snprintf(in, sizeof in, "tenants/%s/in", tenant);
     snprintf(to, sizeof to, "%s/%s", in, receive->name);
     mr_err err = mr_staging_make(service->staging, in, ret_error);
+    if (err == MR_OK)
+        mr_record_upload(service, from, receive->upload_id);
     if (err == MR_OK)
         err = mr_staging_move(service->staging, from, to, ret_error);
     if (err != MR_OK)

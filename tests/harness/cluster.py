@@ -7,6 +7,7 @@
 Everything lives in one temporary folder; close() ends every process, and fails the scenario if one of them left a
 sanitizer's report in its log or a child behind. MR_BUILD names the build folder (default build/asan).
 """
+import contextlib
 import json
 import os
 import pathlib
@@ -79,6 +80,16 @@ class Process:
     def resident_kb(self):
         status = pathlib.Path(f"/proc/{self.child.pid}/status").read_text()
         return int(status.split("VmRSS:")[1].split()[0])
+
+    @contextlib.contextmanager
+    def down(self):
+        """Killed, and not started again before the end of the block."""
+        with self.lock:
+            self.child.kill()
+            self.child.wait()
+            yield
+            if self.guard is None:
+                self._spawn()
 
     def stop(self, seconds=15):
         """Ends it in order; its exit status."""
@@ -179,6 +190,21 @@ class Cluster:
         """Names still below in/ or runs/: nothing, when all work is done."""
         left = [p for p in (self.staging / "runs").glob("*")] if (self.staging / "runs").exists() else []
         return left + [p for p in self.staging.glob("tenants/*/in/*")]
+
+    def copy_state(self, folder):
+        """Copies the coordinator's database as it is at this moment: the coordinator is killed for it."""
+        folder.mkdir()
+        with self.coordinator.down():
+            for file in self.data.glob("coordinator.db*"):
+                shutil.copy(file, folder)
+
+    def restore_state(self, folder):
+        """Kills the coordinator; the next one starts with the copy."""
+        with self.coordinator.down():
+            for file in self.data.glob("coordinator.db*"):
+                file.unlink()
+            for file in folder.iterdir():
+                shutil.copy(file, self.data)
 
     def close(self):
         for process in [*self.workers, self.coordinator]:

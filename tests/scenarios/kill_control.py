@@ -10,7 +10,6 @@ what it had not synced.
 """
 import json
 import pathlib
-import re
 import shutil
 import sqlite3
 import sys
@@ -22,10 +21,10 @@ import urllib.request
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness import checks  # noqa: E402
 from harness.by_hand import preload  # noqa: E402
-from harness.cluster import ROOT, Cluster, wait_for  # noqa: E402
+from harness.cluster import Cluster, wait_for  # noqa: E402
+from harness.havoc import FOLDERS, fault_points  # noqa: E402
 
 LONG = True
-FOLDERS = ("coordinator", "worker", "task", "bus", "connectors")
 # Killed at by another scenario, which it names.
 ELSEWHERE = {
     "bus_before_retain_commit": "kill_data_path.py",
@@ -37,12 +36,7 @@ FINAL = ("COMPLETED", "COMPLETED_WITH_REJECTS", "SKIPPED", "CANCELLED", "ABANDON
 
 
 def points(folders):
-    for folder in folders:
-        for path in sorted((ROOT / folder).rglob("*.c")):
-            if not path.name.endswith("_test.c"):
-                for name in re.findall(r'MR_FAULT\("(\w+)"\)', path.read_text()):
-                    if name not in ELSEWHERE:
-                        yield name
+    return set(fault_points(folders)) - set(ELSEWHERE)
 
 
 def write_tenant(folder, name, fields):
@@ -72,7 +66,7 @@ def write_file(path, first):
 class Matrix:
     def __init__(self, cluster, folder, marks):
         self.cluster, self.folder, self.marks = cluster, folder, marks
-        self.files = []
+        self.files, self.copies = [], 0
 
     def mark(self, name):
         return self.marks / f"{name}.killed"
@@ -296,10 +290,35 @@ def abandon_in_the_source(m, arm):
     assert sums["delivered"] + sums["abandoned"] == sums["produced"], sums
 
 
+def restore_an_old_copy(m, arm):
+    """The copy knows neither the tenant nor its run nor the file that waits."""
+    m.copies += 1
+    name, folder = f"later-{m.copies}", m.folder / f"copy-{m.copies}"
+    m.run_file()
+    m.cluster.copy_state(folder)
+    write_tenant(m.folder / name, name, TEXT)
+    files = [m.folder / f"{name}-{number}.csv" for number in range(2)]
+    for number, file in enumerate(files):
+        write_file(file, first=number * ROWS)
+    m.until_accepted("tenant apply", "tenant", "apply", m.folder / name)
+    m.run_file(name, files[0])
+    m.upload(name, files[1])
+    arm()
+    m.cluster.restore_state(folder)
+    m.until_accepted("run now", "run", "now", name)
+    m.wait_idle(name)
+    m.wait_idle()
+    checks.topic_exact(m.cluster, name, m.folder / name / "dataset.json", files)
+    checks.ledger_exact(m.cluster, name, m.folder / name / "dataset.json", files)
+
+
 SPECIAL = {
     "bus_file_made": run_the_first_file,
     "cancel_renamed": cancel_before_the_source,
     "fence_committed": abandon_in_the_source,
+    "import_run_recorded": restore_an_old_copy,
+    "import_tenant_recorded": restore_an_old_copy,
+    "import_upload_recorded": restore_an_old_copy,
     "program_before_rename": apply_another_program,
     "release_committed": remove_a_sink,
     "retention_discarded": grow_old,
