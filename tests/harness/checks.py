@@ -29,10 +29,12 @@ def difference(expected, stored):
             f"{len(other)} differ {[(expected[k], stored[k]) for k in other[:2]]}")
 
 
-def ledger_sums(cluster, tenant):
-    """Counts of all runs by sink; every line must add up."""
+def ledger_sums(cluster, tenant, sink=None):
+    """Counts of all runs, of one sink or all; every line must add up."""
     sums = collections.Counter()
-    for line in cluster.json("ledger", tenant):
+    for line in cluster.json("ledger", tenant, "--limit", 100000):
+        if sink not in (None, line["sink"]):
+            continue
         assert line["read"] == line["filtered"] + line["rejected_source"] + line["produced"], line
         out = line["delivered"] + line["rejected_sink"] + line["abandoned"] + line["in_flight"]
         assert line["produced"] == out, line
@@ -50,17 +52,26 @@ def ledger_exact(cluster, tenant, dataset_path, files):
     assert dict(sums) == wanted, f"ledger of {tenant}: {dict(sums)}, counted: {wanted}"
 
 
-def topic_records(cluster, tenant, topic, schema=None):
-    """All records of a topic of the embedded bus, as millrace-task --inspect prints them."""
-    config = cluster.folder / "inspect.properties"
-    lines = [f"bus=embedded", f"bus.dir={cluster.data / 'bus'}", f"tenant={tenant}", f"topic={topic}"]
+def inspect(cluster, kind, tenant, topic, schema=None):
+    """Records of a topic of the embedded bus, as millrace-task --inspect prints them."""
+    config = cluster.folder / f"inspect-{tenant}.properties"
+    lines = ["bus=embedded", f"bus.dir={cluster.data / 'bus'}", f"tenant={tenant}", f"topic={topic}", "limit=0"]
     if schema is not None:
         lines.append("schema=" + json.dumps(schema).replace("\\", "\\\\"))
     config.write_text("\n".join(lines) + "\n")
-    done = subprocess.run([BUILD / "task/millrace-task", "--inspect", "topic", "--config", config], capture_output=True,
-                          text=True, timeout=300)
+    done = subprocess.run([BUILD / "task/millrace-task", "--inspect", kind, "--config", config], capture_output=True,
+                          text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def topic_records(cluster, tenant, topic, schema=None):
+    return inspect(cluster, "topic", tenant, topic, schema)
+
+
+def dead_letters(cluster, tenant, topic):
+    """What stands in the topic's {topic}.rejected."""
+    return inspect(cluster, "rejected", tenant, topic)
 
 
 def topic_exact(cluster, tenant, dataset_path, files):
