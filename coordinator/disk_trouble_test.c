@@ -155,6 +155,101 @@ static void an_upload_that_failed_leaves_nothing(void **state)
     assert_true(fixture_exists(fixture, "tenants/a/in/first.csv"));
 }
 
+static void put_file(service_fixture *fixture, const char *name, const char *text)
+{
+    char path[300];
+    snprintf(path, sizeof path, "%s/tenants/a/in/%s", fixture->staging, name);
+    (void)unlink(path);
+    if (text == NULL)
+        return;
+    FILE *file = fopen(path, "w");
+    assert_non_null(file);
+    fputs(text, file);
+    fclose(file);
+}
+
+static const char *file_state(service_fixture *fixture, const char *name)
+{
+    static char found[20];
+    json_t *files = NULL, *file;
+    size_t i;
+    found[0] = '\0';
+    assert_int_equal(mr_service_list_uploads(fixture->service, "a", NULL, 10, &files, NULL), MR_OK);
+    json_array_foreach(files, i,
+                       file) if (strcmp(json_string_value(json_object_get(file, "name")), name) == 0)
+        snprintf(found, sizeof found, "%s", json_string_value(json_object_get(file, "state")));
+    json_decref(files);
+    return found;
+}
+
+static void what_is_not_what_was_uploaded_is_left_out_and_kept(void **state)
+{
+    service_fixture *fixture = *state;
+    fixture_status status;
+    char path[200];
+    fixture_upload(fixture, "a", "gone.csv", NULL);
+    fixture_upload(fixture, "a", "good.csv", NULL);
+    fixture_upload(fixture, "a", "grown.csv", NULL);
+    put_file(fixture, "gone.csv", NULL);
+    put_file(fixture, "grown.csv", "id\n1\n2\n3\n4\n");
+    run_now(fixture);
+    assert_string_equal(fixture_run_state(fixture, "a"), "PROGRAM");
+    assert_string_equal(file_state(fixture, "gone.csv"), "failed");
+    assert_string_equal(file_state(fixture, "good.csv"), "claimed");
+    assert_string_equal(file_state(fixture, "grown.csv"), "failed");
+    fixture_report(fixture, NULL, 0);
+    fixture_sealed(&status, fixture_assignment(fixture, "program"));
+    snprintf(path, sizeof path, "runs/%s/refused/grown.csv", status.run_uid);
+    assert_true(fixture_exists(fixture, path));
+    assert_true(fixture_say(fixture, &status));
+    fixture_report(fixture, NULL, 0);
+    fixture_source_ended(&status, fixture_assignment(fixture, "rows-source"), 0, 0, 0);
+    assert_true(fixture_say(fixture, &status));
+    assert_string_equal(fixture_run_state(fixture, "a"), "COMPLETED_WITH_REJECTS");
+    snprintf(path, sizeof path, "tenants/a/done/%s/refused/grown.csv", status.run_uid);
+    assert_true(fixture_exists(fixture, path));
+    json_t *runs = NULL;
+    assert_int_equal(mr_service_list_runs(fixture->service, "a", 1, &runs, NULL), MR_OK);
+    assert_string_equal(
+        json_string_value(json_object_get(json_array_get(runs, 0), "reason")),
+        "2 files were removed or changed in in/ after their upload, and left out: gone.csv, grown.csv");
+    json_decref(runs);
+}
+
+static void a_run_whose_files_are_all_gone_fails(void **state)
+{
+    service_fixture *fixture = *state;
+    fixture_upload(fixture, "a", "gone.csv", NULL);
+    put_file(fixture, "gone.csv", NULL);
+    run_now(fixture);
+    assert_string_equal(fixture_run_state(fixture, "a"), "FAILED");
+}
+
+static void a_run_is_cancelled_without_the_files_that_are_gone(void **state)
+{
+    service_fixture *fixture = *state;
+    json_t *answer = NULL;
+    char folder[200], path[300];
+    fixture_upload(fixture, "a", "good.csv", NULL);
+    fixture_upload(fixture, "a", "grown.csv", NULL);
+    fixture_upload(fixture, "a", "later.csv", NULL);
+    put_file(fixture, "grown.csv", "id\n");
+    run_now(fixture);
+    fixture_report(fixture, NULL, 0);
+    snprintf(folder, sizeof folder, "%s",
+             mr_assignment_property(fixture_assignment(fixture, "program"), "run.dir"));
+    snprintf(path, sizeof path, "%s/claimed/later.csv", folder);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(mr_service_cancel_run(fixture->service, NULL, "a", "manual-1", &answer, NULL), MR_OK);
+    json_decref(answer);
+    fixture_pass(fixture, 1);
+    fixture_report(fixture, NULL, 0);
+    assert_string_equal(fixture_run_state(fixture, "a"), "CANCELLED");
+    assert_true(fixture_exists(fixture, "tenants/a/in/good.csv"));
+    snprintf(path, sizeof path, "tenants/a/failed/%s/refused/grown.csv", strrchr(folder, '/') + 1);
+    assert_true(fixture_exists(fixture, path));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -165,6 +260,11 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_upload_that_came_again_is_not_stored_twice, open_fixture,
                                         close_fixture),
         cmocka_unit_test_setup_teardown(an_upload_that_failed_leaves_nothing, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(what_is_not_what_was_uploaded_is_left_out_and_kept, open_fixture,
+                                        close_fixture),
+        cmocka_unit_test_setup_teardown(a_run_whose_files_are_all_gone_fails, open_fixture, close_fixture),
+        cmocka_unit_test_setup_teardown(a_run_is_cancelled_without_the_files_that_are_gone, open_fixture,
+                                        close_fixture),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

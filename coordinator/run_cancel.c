@@ -20,12 +20,31 @@ static mr_err return_files(mr_service *service, const mr_run *run, mr_error *ret
         err = mr_staging_move(service->staging, from, to, ret_error);
         if (err == MR_OK)
             MR_FAULT("cancel_renamed");
+        if (err == MR_ENOTFOUND) /* somebody removed it: the next run that claims it says so */
+            err = MR_OK;
     }
     if (err != MR_OK)
         mr_query_end(query);
     else
         err = mr_db_take_error(service->db, ret_error);
     return err == MR_OK ? mr_staging_sync(service->staging, in, ret_error) : err;
+}
+
+/* What was not what had been uploaded is nobody's to claim again, and is kept. */
+static mr_err keep_refused(mr_service *service, const mr_run *run, mr_error *ret_error)
+{
+    char from[80], folder[200], to[220];
+    bool there = false;
+    snprintf(from, sizeof from, "runs/%s/refused", run->run_uid);
+    snprintf(folder, sizeof folder, "tenants/%s/failed/%s", run->tenant, run->run_uid);
+    snprintf(to, sizeof to, "%s/refused", folder);
+    mr_err err = mr_staging_find(service->staging, from, &there, ret_error);
+    if (err != MR_OK || !there)
+        return err;
+    err = mr_staging_make(service->staging, folder, ret_error);
+    if (err == MR_OK)
+        err = mr_staging_move(service->staging, from, to, ret_error);
+    return err == MR_OK ? mr_staging_sync(service->staging, folder, ret_error) : err;
 }
 
 typedef struct cancel_command {
@@ -73,6 +92,8 @@ mr_err mr_run_cancel(mr_service *service, const mr_run *run, bool *ret_moved, mr
     char folder[80];
     snprintf(folder, sizeof folder, "runs/%s", run->run_uid);
     err = return_files(service, run, ret_error);
+    if (err == MR_OK)
+        err = keep_refused(service, run, ret_error);
     if (err == MR_OK)
         err = mr_staging_discard(service->staging, folder, ret_error);
     if (err != MR_OK)

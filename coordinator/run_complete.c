@@ -27,7 +27,7 @@ static mr_err move_all(mr_service *service, const mr_run *run, const char *targe
     char sealed[40], manifest[60];
     snprintf(sealed, sizeof sealed, "sealed-%lld", (long long)run->sealed_epoch);
     snprintf(manifest, sizeof manifest, "manifest-%lld.json", (long long)run->sealed_epoch);
-    const char *const names[] = {"claimed", sealed, manifest, "program.log", "run.json"};
+    const char *const names[] = {"claimed", "refused", sealed, manifest, "program.log", "run.json"};
     mr_err err = MR_OK;
     for (size_t i = 0; i < sizeof names / sizeof names[0] && err == MR_OK; i++)
         err = move_one(service, run, target, names[i], ret_error);

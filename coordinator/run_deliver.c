@@ -86,6 +86,7 @@ static mr_err execute_delivered(mr_db *db, void *arg, json_t **ret_answer, mr_er
 {
     const deliver_command *delivered = arg;
     const mr_run *run = delivered->run;
+    char reason[600];
     (void)ret_answer, (void)ret_error;
     mr_db_run(
         db,
@@ -103,7 +104,8 @@ static mr_err execute_delivered(mr_db *db, void *arg, json_t **ret_answer, mr_er
             "SELECT (SELECT count(*) FROM run_datasets WHERE run_uid = ? AND rejected + rejected_files > 0)"
             " + (SELECT count(*) FROM run_sinks WHERE run_uid = ? AND rejected > 0)",
             "tt", run->run_uid, run->run_uid) > 0;
-    mr_finish_run(db, run->run_uid, rejects ? RUN_REJECTS : RUN_COMPLETED, "");
+    bool lost = mr_lost_files(db, run->run_uid, reason, sizeof reason);
+    mr_finish_run(db, run->run_uid, rejects || lost ? RUN_REJECTS : RUN_COMPLETED, lost ? reason : "");
     return MR_OK;
 }
 

@@ -261,6 +261,9 @@ void mr_drop_dataset(mr_db *db, const mr_service *service, const mr_tenant *owne
                      const char *dataset);
 void mr_drop_sink(mr_db *db, const char *uid, const mr_tenant_spec *last, const char *sink);
 
+/* Uploads that were not what was claimed, for the reason of their run; false: there are none. */
+bool mr_lost_files(mr_db *db, const char *run_uid, char *ret_reason, size_t size);
+
 /* Skip ranges that their sinks have passed: the ledger lines become final. */
 mr_err mr_settle_skips(mr_service *service, const char *tenant, const char *uid, mr_error *ret_error);
 

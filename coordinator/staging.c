@@ -190,6 +190,25 @@ mr_err mr_staging_read(mr_staging *staging, const char *path, int *ret_fd, mr_er
     return MR_OK;
 }
 
+mr_err mr_staging_check(mr_staging *staging, const char *path, int64_t size_bytes, mr_error *ret_error)
+{
+    struct stat status;
+    int fd = open_beneath(staging, path, O_PATH);
+    if (fd < 0)
+        return mr_fail_errno(ret_error, errno, "staging %s: %s", staging->dir, path);
+    int code = fstat(fd, &status);
+    int errnum = errno;
+    close(fd);
+    if (code != 0)
+        return mr_fail_errno(ret_error, errnum, "staging %s: %s", staging->dir, path);
+    if (!S_ISREG(status.st_mode) || status.st_nlink != 1)
+        return mr_fail(ret_error, MR_EINVALID, "it is a link, a folder, or a device");
+    if (status.st_size != size_bytes)
+        return mr_fail(ret_error, MR_EINVALID, "it has %jd bytes, %jd were uploaded",
+                       (intmax_t)status.st_size, (intmax_t)size_bytes);
+    return MR_OK;
+}
+
 mr_err mr_staging_unlink(mr_staging *staging, const char *path, mr_error *ret_error)
 {
     int fd;

@@ -34,6 +34,9 @@ bool mr_staging_exists(mr_staging *staging,
 mr_err mr_staging_write(mr_staging *staging, const char *path, mr_slice text, mr_error *ret_error);
 /* Opens a regular file for reading. */
 mr_err mr_staging_read(mr_staging *staging, const char *path, int *ret_fd, mr_error *ret_error);
+/* Whether a regular file with one link and of that size is there: MR_ENOTFOUND; MR_EINVALID says what is
+ * wrong. */
+mr_err mr_staging_check(mr_staging *staging, const char *path, int64_t size_bytes, mr_error *ret_error);
 mr_err mr_staging_unlink(mr_staging *staging, const char *path, mr_error *ret_error);
 /* The folder is gone at once and durably (renamed into incoming/); what was in it is removed by
  * mr_staging_sweep. */
