@@ -125,7 +125,8 @@ static mr_err check_holes(const seal *self, int fd, const struct stat *info, con
     return refuse(self, ret_error, name, why);
 }
 
-static mr_err read_file(const seal *self, int fd, const struct stat *info, const char *name,
+/* `info` is what the file was when it was opened, and then when it was read. */
+static mr_err read_file(const seal *self, int fd, struct stat *info, const char *name,
                         char hex[MR_SHA256_HEX_SIZE], mr_error *ret_error)
 {
     int64_t size = 0;
@@ -134,6 +135,8 @@ static mr_err read_file(const seal *self, int fd, const struct stat *info, const
         err = refuse(self, ret_error, name, "changes while it is read: something still writes to it");
     if (err == MR_OK && !self->many && fsync(fd) != 0)
         err = mr_fail_errno(ret_error, errno, "%s cannot be made durable", name);
+    if (err == MR_OK && fstat(fd, info) != 0)
+        err = mr_fail_errno(ret_error, errno, "%s", name);
     return err;
 }
 
@@ -156,10 +159,12 @@ static mr_err add_file(seal *self, int folder, const char *name, mode_t mode, mr
     if (err != MR_OK)
         return err;
     mr_buf path = {0};
-    json_t *file = mr_buf_printf(&path, "%s/%s", self->prefix, name) != MR_OK
-                       ? NULL
-                       : json_pack("{s:s, s:s, s:s%, s:I, s:s}", "dataset", dataset, "name", name, "path",
-                                   path.data, path.size, "size", (json_int_t)info.st_size, "sha256", hex);
+    json_t *file =
+        mr_buf_printf(&path, "%s/%s", self->prefix, name) != MR_OK
+            ? NULL
+            : json_pack("{s:s, s:s, s:s%, s:I, s:s, s:I}", "dataset", dataset, "name", name, "path",
+                        path.data, path.size, "size", (json_int_t)info.st_size, "sha256", hex, "changed_ns",
+                        (json_int_t)info.st_ctim.tv_sec * 1000000000 + info.st_ctim.tv_nsec);
     mr_buf_fini(&path);
     if (json_array_append_new(self->files, file) != 0)
         return mr_fail(ret_error, MR_ENOMEM, "out of memory");

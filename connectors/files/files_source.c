@@ -8,6 +8,7 @@
 #include "connectors/files/open_below.h"
 #include "connectors/files/position.h"
 #include "connectors/files/row_reader.h"
+#include "connectors/files/sealed_file.h"
 #include "connectors/option_tables.h"
 
 #include <errno.h>
@@ -27,6 +28,7 @@ typedef struct files_source {
     int root_fd;
     int fd;               /* of the current file, or -1 */
     int64_t unread_bytes; /* of the current file, by the manifest */
+    int64_t changed_ns;   /* its last change */
     size_t current;       /* index in manifest.files; count: all read */
     int64_t byte, line;   /* where the next row starts */
 } files_source;
@@ -152,6 +154,9 @@ static mr_err open_current(files_source *source, mr_err *ret_rejected, mr_error 
         return err;
     (void)posix_fadvise(source->fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     source->unread_bytes = file->size_bytes;
+    err = sealed_file_check(source->fd, file, &source->changed_ns, ret_error);
+    if (err != MR_OK)
+        return err;
     err = source->class->begin(source->reader, &byte, &line, ret_rejected, ret_error);
     if (err == MR_OK && source->byte > byte) {
         if (*ret_rejected == MR_OK)
@@ -167,14 +172,12 @@ static mr_err open_current(files_source *source, mr_err *ret_rejected, mr_error 
 static mr_err check_unchanged(files_source *source, mr_error *ret_error)
 {
     const manifest_file *file = current_file(source);
-    struct stat found;
-    if (fstat(source->fd, &found) != 0)
-        return mr_fail_errno(ret_error, errno, "stat %s", file->path);
-    if (source->unread_bytes != 0 || found.st_size != file->size_bytes)
+    if (source->unread_bytes != 0)
         return mr_fail(ret_error, MR_EDATALOSS,
-                       "%s: changed while it was read: it had %" PRId64 " bytes, now %jd", file->path,
-                       file->size_bytes, (intmax_t)found.st_size);
-    return MR_OK;
+                       "%s: changed while it was read: of its %" PRId64 " bytes the last %" PRId64
+                       " are gone",
+                       file->path, file->size_bytes, source->unread_bytes);
+    return sealed_file_unchanged(source->fd, file, source->changed_ns, ret_error);
 }
 
 /* A row that is cut is still known by its length and hash. */

@@ -326,6 +326,31 @@ static mr_err poll_error(fixture *f)
     return poll_once(f);
 }
 
+/* Of the same size, and without the time that it was sealed at: the hash decides. */
+static void a_file_that_was_changed_after_it_was_sealed_stops_the_source(void **state)
+{
+    fixture *f = *state;
+    char path[200];
+    struct stat info;
+    write_text(f, "a.csv", "id,name\n1,a\n", 12);
+    snprintf(path, sizeof path, "%s/a.csv", f->dir);
+    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(
+        mr_buf_printf(&f->entries,
+                      "{\"dataset\":\"d\",\"name\":\"a.csv\",\"path\":\"a.csv\",\"size\":12,"
+                      "\"sha256\":\"b7773700b1468b27c88d7122034e23bc5af7703c70bc13fd545d8e08534dcf41\","
+                      "\"changed_ns\":%" PRId64 "}",
+                      (int64_t)info.st_ctim.tv_sec * 1000000000 + info.st_ctim.tv_nsec),
+        MR_OK);
+    assert_int_equal(poll_error(f), MR_OK); /* sealed then */
+    close_source(f);
+    write_text(f, "a.csv", "id,name\n1,a\n", 12);
+    assert_int_equal(poll_error(f), MR_OK); /* written again with the same bytes */
+    close_source(f);
+    write_text(f, "a.csv", "id,name\n2,a\n", 12);
+    assert_int_equal(poll_error(f), MR_EDATALOSS);
+}
+
 static void a_file_of_another_size_stops_the_source(void **state)
 {
     fixture *f = *state;
@@ -546,6 +571,7 @@ int main(void)
         TEST(a_position_of_another_manifest_is_refused),
         TEST(a_position_behind_the_file_is_an_error),
         TEST(a_changed_manifest_is_refused),
+        TEST(a_file_that_was_changed_after_it_was_sealed_stops_the_source),
         TEST(a_file_of_another_size_stops_the_source),
         TEST(links_fifos_and_ways_out_are_not_followed),
         TEST(a_file_that_grows_while_it_is_read_is_noticed),

@@ -64,11 +64,11 @@ static const char *copy_text(mr_arena *arena, const char *text)
 static mr_err read_entry(files_manifest *manifest, size_t index, json_t *entry, const char *dataset,
                          mr_error *ret_error)
 {
-    const char *of, *name, *path;
-    json_int_t size_bytes;
+    const char *of, *name, *path, *sha256 = "";
+    json_int_t size_bytes, changed_ns = 0;
     json_error_t where;
-    if (json_unpack_ex(entry, &where, 0, "{s:s, s:s, s:s, s:I}", "dataset", &of, "name", &name, "path", &path,
-                       "size", &size_bytes) != 0)
+    if (json_unpack_ex(entry, &where, 0, "{s:s, s:s, s:s, s:I, s?s, s?I}", "dataset", &of, "name", &name,
+                       "path", &path, "size", &size_bytes, "sha256", &sha256, "changed_ns", &changed_ns) != 0)
         return mr_fail(ret_error, MR_EINVALID, "files[%zu]: %s", index, where.text);
     if (strcmp(of, dataset) != 0)
         return MR_OK;
@@ -78,8 +78,10 @@ static mr_err read_entry(files_manifest *manifest, size_t index, json_t *entry, 
     *file = (manifest_file){.index = index,
                             .name = copy_text(&manifest->arena, name),
                             .path = copy_text(&manifest->arena, path),
-                            .size_bytes = size_bytes};
-    if (file->name == NULL || file->path == NULL)
+                            .sha256 = copy_text(&manifest->arena, sha256),
+                            .size_bytes = size_bytes,
+                            .changed_ns = changed_ns};
+    if (file->name == NULL || file->path == NULL || file->sha256 == NULL)
         return mr_fail(ret_error, MR_ENOMEM, "no memory for the manifest");
     manifest->count++;
     return MR_OK;

@@ -7,10 +7,12 @@
 enum { MANIFEST_MAX_BYTES = 16 * 1024 * 1024 };
 
 typedef struct manifest_file {
-    size_t index;     /* in the manifest, over all datasets */
-    const char *name; /* as the tenant knows it */
-    const char *path; /* below the run's folder */
+    size_t index;       /* in the manifest, over all datasets */
+    const char *name;   /* as the tenant knows it */
+    const char *path;   /* below the run's folder */
+    const char *sha256; /* "": not known */
     int64_t size_bytes;
+    int64_t changed_ns; /* its last change when it was sealed, since 1970; 0: not known */
 } manifest_file;
 
 /* {0} is empty. */
