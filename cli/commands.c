@@ -28,6 +28,17 @@ static const option_spec rejected_options[] = {{"--dataset", "NAME", "of this da
                                                {"--limit", "N", "at most so many; default 100"},
                                                {0}};
 
+static const option_spec next_options[] = {
+    {"--time-zone", "ZONE", "IANA name, such as Europe/Helsinki; default UTC"},
+    {"--from", "TIME", "after this time in UTC, such as 2026-03-01T12:00:00Z; default now"},
+    {"--count", "N", "so many times, at most 1000; default 5"},
+    {0}};
+static const option_spec backfill_options[] = {
+    {"--from", "TIME", "first due time, such as 2026-03-01T12:00:00Z"},
+    {"--to", "TIME", "last due time; not after now"},
+    {"--dry-run", NULL, "only show which runs it would be"},
+    {0}};
+
 const cli_command commands[] = {
     {"tenant", "apply", "DIR", 1, 1, apply_options, tenant_apply,
      "Creates or replaces a tenant from a folder",
@@ -79,9 +90,25 @@ const cli_command commands[] = {
      "Ends a run; rows that are not delivered count as abandoned", NULL,
      "  millrace run abandon client_a manual-1\n"},
 
-    {"schedule", "show", "[TENANT]", 0, 1, none, schedule_show, "Shows the next five times", NULL,
+    {"schedule", "show", "[TENANT]", 0, 1, none, schedule_show,
+     "Shows schedules in words, and the next five times", NULL,
      "  millrace schedule show client_a\n"
      "  millrace schedule show\n"},
+    {"schedule", "next", "SCHEDULE", 1, 1, next_options, schedule_next,
+     "Shows when any schedule would be due; changes nothing",
+     "  SCHEDULE is five fields of cron, as in an agreement. Times are in UTC.\n",
+     "  millrace schedule next '0 8 * * MON-FRI' --time-zone Europe/Helsinki\n"
+     "  millrace schedule next @daily --from 2026-03-28T00:00:00Z --count 3\n"},
+    {"schedule", "suspend", "TENANT", 1, 1, none, schedule_suspend,
+     "No due time becomes a run until it is resumed", NULL, "  millrace schedule suspend client_a\n"},
+    {"schedule", "resume", "TENANT", 1, 1, none, schedule_resume,
+     "Due times become runs again; missed ones are caught up as the agreement says", NULL,
+     "  millrace schedule resume client_a\n"},
+    {"schedule", "backfill", "TENANT", 1, 1, backfill_options, schedule_backfill,
+     "Queues runs of past due times that have none, in their order",
+     "  The program of such a run reads the time it stands for in DUE_TIME. At most 100 runs at once.\n",
+     "  millrace schedule backfill client_a --from 2026-03-01T00:00:00Z --to 2026-03-02T00:00:00Z "
+     "--dry-run\n"},
     {"worker", "list", "", 0, 0, none, worker_list, "Lists workers and whether they report", NULL,
      "  millrace worker list\n"},
     {NULL, "ledger", "[TENANT]", 0, 1, ledger_options, ledger, "Shows what became of every row",

@@ -27,6 +27,10 @@ int wait_for_run(const cli_call *call, const char *tenant, json_t *asked);
 
 /* look_commands.c */
 int schedule_show(const cli_call *call);
+int schedule_next(const cli_call *call);
+int schedule_suspend(const cli_call *call);
+int schedule_resume(const cli_call *call);
+int schedule_backfill(const cli_call *call);
 int worker_list(const cli_call *call);
 int ledger(const cli_call *call);
 int rejected_list(const cli_call *call);

@@ -1,28 +1,9 @@
-/* look_commands.c - looking on: schedules, workers, the ledger, rejected rows, health. */
+/* look_commands.c - looking on: workers, the ledger, rejected rows, health. */
 #include "cli/commands.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-
-int schedule_show(const cli_call *call)
-{
-    static const column lines[] = {{"tenant", "tenant"},
-                                   {"schedule", "schedule"},
-                                   {"next", "next"},
-                                   {"last due", "last_due"},
-                                   {"active run", "active_run"}};
-    static const column columns[] = {{"TENANT", "tenant"}, {"SCHEDULE", "schedule"}, {"NEXT", "next"}};
-    json_t *view;
-    const bool one = call->count == 1;
-    const int code = call_get(
-        call, one ? client_path("/tenants/%s/schedule", call->arguments[0]) : client_path("/schedules"),
-        &view);
-    if (code != EXIT_DONE)
-        return code;
-    return one ? print_object(call, view, lines, COUNT(lines))
-               : print_list(call, view, columns, COUNT(columns));
-}
 
 int worker_list(const cli_call *call)
 {

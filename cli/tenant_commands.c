@@ -184,6 +184,14 @@ static void tell_applied(const tenant_folder *folder, const json_t *answer)
     free(next);
 }
 
+static void tell_valid(const tenant_folder *folder, const json_t *schedule)
+{
+    char *next = cell_text(json_object_get(schedule, "next"));
+    printf("tenant %s: valid\ndue %s: %s\n", folder->client,
+           json_string_value(json_object_get(schedule, "words")), next == NULL ? "" : next);
+    free(next);
+}
+
 static int apply(const cli_call *call, bool dry_run)
 {
     tenant_folder folder = {.client = NULL};
@@ -201,7 +209,7 @@ static int apply(const cli_call *call, bool dry_run)
         if (call->json)
             print_json(answer);
         else if (dry_run)
-            printf("tenant %s: valid\n", folder.client);
+            tell_valid(&folder, json_object_get(answer, "schedule"));
         else
             tell_applied(&folder, answer);
     }

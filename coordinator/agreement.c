@@ -48,6 +48,41 @@ static void read_schedule(mr_document *doc, mr_document_at root, mr_agreement *a
         mr_document_refuse(doc, "schedule", "\"%.80s\" never comes", agreement->schedule);
 }
 
+/* The index of the field's text in `words`; 0 when it is left out. */
+static size_t read_word(mr_document *doc, mr_document_at root, const char *name, const char *const *words,
+                        size_t count)
+{
+    const char *text = mr_document_text(doc, root, name, false);
+    char all[120] = "";
+    for (size_t i = 0; i < count; i++) {
+        if (text == NULL || strcmp(text, words[i]) == 0)
+            return text == NULL ? 0 : i;
+        size_t at = strlen(all);
+        snprintf(all + at, sizeof all - at, "%s\"%s\"",
+                 i == 0           ? ""
+                 : i + 1 == count ? " or "
+                                  : ", ",
+                 words[i]);
+    }
+    mr_document_refuse(doc, name, "must be %s", all);
+    return 0;
+}
+
+static void read_schedule_policy(mr_document *doc, mr_document_at root, mr_agreement *agreement)
+{
+    static const char *const catchups[] = {"latest", "none", "all"};
+    agreement->time_zone = mr_document_text(doc, root, "time_zone", false);
+    if (agreement->time_zone == NULL)
+        agreement->time_zone = "UTC";
+    const json_t *suspend = json_object_get(root.object, "suspend");
+    if (suspend != NULL && !json_is_null(suspend))
+        agreement->suspend =
+            mr_document_boolean(doc, root, "suspend", false) ? MR_SUSPEND_YES : MR_SUSPEND_NO;
+    agreement->catchup = (mr_catchup)read_word(doc, root, "catchup", catchups, COUNT(catchups));
+    agreement->starting_deadline_seconds =
+        mr_document_integer(doc, root, "starting_deadline_seconds", 1, 31536000, 0);
+}
+
 static void read_mode(mr_document *doc, mr_document_at root, mr_agreement *agreement)
 {
     agreement->mode = MR_MODE_BATCH;
@@ -145,7 +180,7 @@ static void read_env(mr_document *doc, mr_document_at program, mr_agreement *agr
         if (!env_name_valid(name))
             mr_document_refuse(doc, path, "is not a name of an environment variable");
         else if (strcmp(name, "CLIENT_ID") == 0 || strcmp(name, "SOURCE_PATH") == 0 ||
-                 strcmp(name, "PROGRAM_DIR") == 0)
+                 strcmp(name, "PROGRAM_DIR") == 0 || strcmp(name, "DUE_TIME") == 0)
             mr_document_refuse(doc, path, "is set by Millrace; choose another name");
         else if (!json_is_string(value))
             mr_document_refuse(doc, path, "a string is expected");
@@ -336,13 +371,24 @@ static void read_sinks(mr_document *doc, mr_document_at root, const char *defaul
 
 static void read_agreement(mr_document *doc, const mr_agreement_rules *rules, mr_agreement *agreement)
 {
-    static const char *const known[] = {
-        "client",  "schedule", "mode",  "data_retention_period_days", "resources",
-        "program", "attempts", "sinks", "max_rejected_percent"};
+    static const char *const known[] = {"client",
+                                        "schedule",
+                                        "time_zone",
+                                        "suspend",
+                                        "catchup",
+                                        "starting_deadline_seconds",
+                                        "mode",
+                                        "data_retention_period_days",
+                                        "resources",
+                                        "program",
+                                        "attempts",
+                                        "sinks",
+                                        "max_rejected_percent"};
     const mr_document_at root = {doc->root, ""};
     mr_document_check_names(doc, root, known, COUNT(known));
     read_client(doc, root, agreement);
     read_schedule(doc, root, agreement);
+    read_schedule_policy(doc, root, agreement);
     read_mode(doc, root, agreement);
     agreement->data_retention_period_days =
         mr_document_integer(doc, root, "data_retention_period_days", 0, 36500, DEFAULT_RETENTION_DAYS);

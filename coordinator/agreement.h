@@ -26,13 +26,20 @@ typedef struct mr_env_variable {
     const char *value;
 } mr_env_variable;
 
+typedef enum mr_catchup { MR_CATCHUP_LATEST, MR_CATCHUP_NONE, MR_CATCHUP_ALL } mr_catchup;
+typedef enum mr_suspend { MR_SUSPEND_UNSAID, MR_SUSPEND_NO, MR_SUSPEND_YES } mr_suspend;
+
 typedef struct mr_agreement {
     const char *text; /* as submitted, NUL-terminated */
     size_t text_size;
     const char *document; /* the rules' name for messages */
 
-    const char *client;   /* the tenant's id */
-    const char *schedule; /* cron, five fields, as submitted; it parses */
+    const char *client;    /* the tenant's id */
+    const char *schedule;  /* cron, five fields, as submitted; it parses */
+    const char *time_zone; /* by which the schedule is read; mr_tenant_spec_check asks whether it exists */
+    mr_suspend suspend;
+    mr_catchup catchup;
+    int64_t starting_deadline_seconds; /* 0: none */
     mr_mode mode;
     int64_t data_retention_period_days;
     mr_resources requests; /* of the program */

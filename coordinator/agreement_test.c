@@ -144,6 +144,21 @@ static void a_text_beyond_the_bound_is_too_large(void **state)
     free(text);
 }
 
+static void what_becomes_of_due_times_is_checked(void **state)
+{
+    (void)state;
+    expect_error(HEAD ",\"catchup\":\"last\"}",
+                 "agreement.json: field \"catchup\": must be \"latest\", \"none\" or \"all\"");
+    expect_error(
+        HEAD ",\"starting_deadline_seconds\":0}",
+        "agreement.json: field \"starting_deadline_seconds\": 0 is out of range: from 1 to 31536000");
+    expect_error(HEAD ",\"suspend\":1}", "agreement.json: field \"suspend\": true or false is expected");
+    expect_error(HEAD ",\"timezone\":\"UTC\"}",
+                 "agreement.json: field \"timezone\": unknown field; did you mean \"time_zone\"?");
+    expect_error(HEAD ",\"program\":{\"env\":{\"DUE_TIME\":\"x\"}}}",
+                 "agreement.json: field \"program.env.DUE_TIME\": is set by Millrace; choose another name");
+}
+
 static void streaming_is_refused_by_name(void **state)
 {
     (void)state;
@@ -245,6 +260,7 @@ int main(void)
         cmocka_unit_test(a_bad_schedule_is_refused_with_the_position),
         cmocka_unit_test(text_that_is_not_json_is_refused_with_line_and_column),
         cmocka_unit_test(a_text_beyond_the_bound_is_too_large),
+        cmocka_unit_test(what_becomes_of_due_times_is_checked),
         cmocka_unit_test(streaming_is_refused_by_name),
         cmocka_unit_test(limits_below_requests_are_refused),
         cmocka_unit_test(a_program_has_command_deadline_and_environment),

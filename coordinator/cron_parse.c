@@ -107,9 +107,10 @@ static mr_err parse_name(parser *p, int *ret_value)
     }
     const char *nearest = mr_nearest_name(name, p->field->names, p->field->name_count);
     char problem[120];
-    snprintf(problem, sizeof problem, "there is no name \"%s\"%s%s%s; names have three letters", name,
-             nearest != NULL ? ", did you mean " : "", nearest != NULL ? nearest : "",
-             nearest != NULL ? "?" : "");
+    if (nearest != NULL)
+        snprintf(problem, sizeof problem, "there is no name \"%s\", did you mean %s?", name, nearest);
+    else
+        snprintf(problem, sizeof problem, "there is no name \"%s\"; names have three letters", name);
     return refuse(p, p->at, problem);
 }
 

@@ -49,20 +49,6 @@ static void put_spec(mr_db *db, const tenant_import *import)
     mr_import_schemas(db, import->tenant.uid, import->record);
 }
 
-static void put_tenant(mr_db *db, const tenant_import *import, const char *schedule)
-{
-    bool same = import->last != NULL && strcmp(schedule, import->known.schedule) == 0;
-    int64_t next = same ? import->known.next_due_ms : mr_schedule_next(schedule, import->service->now_ms);
-    mr_db_run(
-        db,
-        "INSERT INTO tenants(tenant, uid, state, version, created_ms, schedule, next_due_ms) SELECT ?2, ?3,"
-        " 'ACTIVE', ?4, json_extract(?1, '$.created_ms'), ?5, nullif(?6, 0) WHERE true ON"
-        " CONFLICT(tenant) DO UPDATE SET version = excluded.version, schedule = excluded.schedule,"
-        " next_due_ms = excluded.next_due_ms",
-        "tttiti", import->record, import->tenant.tenant, import->tenant.uid, import->tenant.version, schedule,
-        next);
-}
-
 static mr_err execute_import_tenant(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
 {
     tenant_import *import = arg;
@@ -76,7 +62,9 @@ static mr_err execute_import_tenant(mr_db *db, void *arg, json_t **ret_answer, m
         return err;
     if (import->last != NULL)
         leave_out(db, import, spec);
-    put_tenant(db, import, spec->agreement->schedule);
+    mr_put_tenant(db, import->service, &import->tenant, import->last != NULL ? &import->known : NULL,
+                  spec->agreement,
+                  mr_db_int(db, 0, "SELECT json_extract(?, '$.created_ms')", "t", import->record));
     for (size_t i = 0; i < spec->dataset_count && err == MR_OK; i++)
         err = mr_own_dataset(db, &import->tenant, spec, spec->datasets[i], ret_error);
     mr_audit_apply(db, import->last, spec, import->tenant.version);

@@ -12,11 +12,12 @@ static void copy_text(char *out, size_t size, mr_query *query, int column)
 
 bool mr_load_tenant(mr_service *service, const char *tenant, mr_tenant *ret_tenant)
 {
-    mr_query *query =
-        mr_db_select(service->db,
-                     "SELECT tenant, uid, state, schedule, version, next_due_ms, last_due_ms FROM tenants"
-                     " WHERE tenant = ?",
-                     "t", tenant);
+    mr_query *query = mr_db_select(
+        service->db,
+        "SELECT tenant, uid, state, schedule, version, next_due_ms, last_due_ms, time_zone, suspended,"
+        " schedule_note FROM tenants"
+        " WHERE tenant = ?",
+        "t", tenant);
     if (!mr_query_next(query))
         return false;
     copy_text(ret_tenant->tenant, sizeof ret_tenant->tenant, query, 0);
@@ -26,6 +27,9 @@ bool mr_load_tenant(mr_service *service, const char *tenant, mr_tenant *ret_tena
     ret_tenant->version = mr_query_int(query, 4);
     ret_tenant->next_due_ms = mr_query_int(query, 5);
     ret_tenant->last_due_ms = mr_query_int(query, 6);
+    copy_text(ret_tenant->time_zone, sizeof ret_tenant->time_zone, query, 7);
+    ret_tenant->suspended = mr_query_int(query, 8) != 0;
+    copy_text(ret_tenant->schedule_note, sizeof ret_tenant->schedule_note, query, 9);
     mr_query_end(query);
     return true;
 }

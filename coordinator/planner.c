@@ -90,7 +90,7 @@ static json_t *dataset_patterns(tenant_plan *plan, const mr_tenant_spec *spec, c
     return datasets;
 }
 
-static void set_program(tenant_plan *plan, const mr_tenant_spec *spec)
+static void set_program(tenant_plan *plan, const mr_tenant_spec *spec, const mr_run *run)
 {
     const mr_agreement *agreement = spec->agreement;
     mr_task_config *config = &plan->config;
@@ -106,6 +106,8 @@ static void set_program(tenant_plan *plan, const mr_tenant_spec *spec)
     for (size_t i = 0; i < agreement->program_env_count; i++)
         json_object_set_new(environment, agreement->program_env[i].name,
                             json_string(agreement->program_env[i].value));
+    if (run->due_ms != 0)
+        json_object_set_new(environment, "DUE_TIME", mr_json_time(run->due_ms));
     mr_config_set_json(config, "program.env", environment);
     mr_config_set_int(config, "program.deadline.seconds", agreement->program_deadline_seconds);
     mr_config_set_int(config, "program.grace.seconds", PROGRAM_GRACE_SECONDS);
@@ -117,7 +119,8 @@ static void set_program(tenant_plan *plan, const mr_tenant_spec *spec)
 static mr_err plan_program(tenant_plan *plan, const mr_run *run, mr_error *ret_error)
 {
     const mr_tenant_spec *spec;
-    if (run->attempt_after_ms > plan->service->now_ms) {
+    int64_t wait_ms = run->attempt_after_ms - plan->service->now_ms;
+    if (wait_ms > 0 && wait_ms <= ATTEMPT_RETRY_MAX_MS) { /* longer: the clock was set back */
         mr_look_again(plan->service, run->tenant, run->attempt_after_ms);
         return MR_OK;
     }
@@ -131,7 +134,7 @@ static mr_err plan_program(tenant_plan *plan, const mr_run *run, mr_error *ret_e
     set_path(plan, "run.dir", "runs/%s", run->run_uid, 0);
     mr_config_set(&plan->config, "client", run->tenant);
     if (program)
-        set_program(plan, spec);
+        set_program(plan, spec, run);
     mr_config_set_json(&plan->config, "datasets", dataset_patterns(plan, spec, run, program));
     mr_want want = {.connector = "program",
                     .dataset = "",

@@ -196,5 +196,6 @@ int64_t mr_service_reconcile(mr_service *service)
 
 bool mr_service_pending(const mr_service *service)
 {
-    return service->place || service->events != service->events_seen || service->flush_ms <= service->now_ms;
+    return service->place || service->events != service->events_seen ||
+           service->flush_ms <= service->now_ms || service->clock_set_back;
 }

@@ -11,8 +11,7 @@ enum {
     FLUSH_MS = 250,          /* progress is stored at least this often while there is some */
     CONFIG_RETRY_MS = 60000, /* R9: slowly; at once when the configuration changes */
     ATTEMPT_RETRY_MS = 2000, /* after the first failed attempt; doubles */
-    ATTEMPT_RETRY_MAX_MS = 60000,
-    OUR_RETRY_MS = 500, /* after an attempt that failed through no fault of the program */
+    OUR_RETRY_MS = 500,      /* after an attempt that failed through no fault of the program */
 };
 
 typedef struct task_decision {

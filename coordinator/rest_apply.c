@@ -264,9 +264,15 @@ static json_t *warnings_view(const mr_warnings *warnings)
 static void answer_valid(mr_request *request)
 {
     const apply_state *apply = request->state;
-    mr_request_json(request, 200,
-                    json_pack("{s:s, s:b, s:o}", "tenant", request->tenant, "valid", 1, "warnings",
-                              warnings_view(&apply->warnings)));
+    const mr_agreement *agreement = apply->spec.agreement;
+    json_t *schedule = NULL, *answer = NULL;
+    mr_error error;
+    const mr_err err = mr_service_preview_schedule(request->service, agreement->schedule,
+                                                   agreement->time_zone, 0, MR_NEXT_TIMES, &schedule, &error);
+    if (err == MR_OK)
+        answer = json_pack("{s:s, s:b, s:o, s:o}", "tenant", request->tenant, "valid", 1, "warnings",
+                           warnings_view(&apply->warnings), "schedule", schedule);
+    mr_request_view(request, 200, err, answer, &error);
 }
 
 /* The program gets its name and the tenant its version in one turn of the loop, so that a refusal leaves

@@ -265,6 +265,36 @@ mr_err mr_service_show_schedule(mr_service *service, const char *tenant, size_t 
                   ret_error);
 }
 
+mr_err mr_service_preview_schedule(mr_service *service, const char *schedule, const char *time_zone,
+                                   int64_t from_ms, size_t count, json_t **ret_view, mr_error *ret_error)
+{
+    (void)service;
+    return answer("client_a",
+                  json_pack("{s:s, s:s, s:I, s:i}", "schedule", schedule, "time_zone", time_zone, "from",
+                            (json_int_t)from_ms, "count", (int)count),
+                  ret_view, ret_error);
+}
+
+mr_err mr_service_suspend_schedule(mr_service *service, const char *key, const char *tenant, bool suspend,
+                                   json_t **ret_answer, mr_error *ret_error)
+{
+    (void)service;
+    note_key(key);
+    return answer(tenant, json_pack("{s:s, s:b}", "tenant", tenant, "suspended", suspend), ret_answer,
+                  ret_error);
+}
+
+mr_err mr_service_backfill(mr_service *service, const char *key, const char *tenant, int64_t from_ms,
+                           int64_t to_ms, bool dry_run, json_t **ret_answer, mr_error *ret_error)
+{
+    (void)service;
+    note_key(key);
+    return answer(tenant,
+                  json_pack("{s:I, s:I, s:b}", "from", (json_int_t)from_ms, "to", (json_int_t)to_ms,
+                            "dry_run", dry_run),
+                  ret_answer, ret_error);
+}
+
 mr_err mr_service_list_workers(mr_service *service, json_t **ret_view, mr_error *ret_error)
 {
     (void)service;

@@ -27,11 +27,18 @@ void mr_handle_retry_run(mr_request *request);
 void mr_handle_abandon_run(mr_request *request);
 void mr_handle_run_log(mr_request *request);
 
+/* rest_schedules.c */
+enum { MR_NEXT_TIMES = 5 };
+void mr_handle_show_schedule(mr_request *request);
+void mr_handle_list_schedules(mr_request *request);
+void mr_handle_preview_schedule(mr_request *request);
+void mr_handle_suspend_schedule(mr_request *request);
+void mr_handle_resume_schedule(mr_request *request);
+void mr_handle_backfill(mr_request *request);
+
 /* rest_views.c */
 void mr_handle_root(mr_request *request);
 void mr_handle_status(mr_request *request);
-void mr_handle_show_schedule(mr_request *request);
-void mr_handle_list_schedules(mr_request *request);
 void mr_handle_list_workers(mr_request *request);
 void mr_handle_tenant_ledger(mr_request *request);
 void mr_handle_ledger(mr_request *request);

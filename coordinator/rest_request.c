@@ -1,5 +1,6 @@
 #include "coordinator/rest_request.h"
 
+#include "coordinator/calendar.h"
 #include "coordinator/rest_server.h"
 #include "core/log.h"
 
@@ -61,6 +62,52 @@ int64_t mr_request_number(mr_request *request, const char *name, int64_t minimum
                      (long long)minimum, (long long)maximum);
     *ret_ok = false;
     return otherwise;
+}
+
+/* Fixed digits, as in "04". */
+static bool read_digits(const char **at, size_t count, int *ret_number)
+{
+    *ret_number = 0;
+    for (size_t i = 0; i < count; i++, (*at)++) {
+        if (**at < '0' || **at > '9')
+            return false;
+        *ret_number = *ret_number * 10 + (**at - '0');
+    }
+    return true;
+}
+
+static bool skip(const char **at, char c)
+{
+    return **at == c && *(*at)++ == c;
+}
+
+static bool read_time(const char *at, int64_t *ret_ms)
+{
+    int year, month, day, hour, minute, second = 0, milli = 0;
+    if (!read_digits(&at, 4, &year) || !skip(&at, '-') || !read_digits(&at, 2, &month) || !skip(&at, '-') ||
+        !read_digits(&at, 2, &day) || !skip(&at, 'T') || !read_digits(&at, 2, &hour) || !skip(&at, ':') ||
+        !read_digits(&at, 2, &minute))
+        return false;
+    if (skip(&at, ':') && (!read_digits(&at, 2, &second) || (skip(&at, '.') && !read_digits(&at, 3, &milli))))
+        return false;
+    if (strcmp(at, "Z") != 0 || year < 1970 || month < 1 || month > 12 || hour > 23 || minute > 59 ||
+        second > 59 || day < 1 || day > mr_date_of(mr_day_of(year, month, 1)).month_days)
+        return false;
+    *ret_ms = ((mr_day_of(year, month, day) * 24 + hour) * 60 + minute) * 60000 + second * 1000 + milli;
+    return true;
+}
+
+int64_t mr_request_time(mr_request *request, const char *name, bool *ret_ok)
+{
+    const char *text = mr_request_query(request, name);
+    int64_t time_ms = 0;
+    if (text != NULL && !read_time(text, &time_ms)) {
+        mr_request_error(request, 400,
+                         "query argument \"%s\": a time in UTC is expected, as in 2026-03-01T12:00:00Z",
+                         name);
+        *ret_ok = false;
+    }
+    return time_ms;
 }
 
 const char *mr_request_key(mr_request *request, bool *ret_ok)

@@ -51,6 +51,8 @@ bool mr_request_flag(mr_request *request, const char *name, bool *ret_ok);
 /* A number within the bounds, `otherwise` when absent; else answers 400 and clears *ret_ok. */
 int64_t mr_request_number(mr_request *request, const char *name, int64_t minimum, int64_t maximum,
                           int64_t otherwise, bool *ret_ok);
+/* A time in UTC, "2026-03-01T12:00:00Z", in milliseconds; 0 when it is not given. Wrong: answers 400. */
+int64_t mr_request_time(mr_request *request, const char *name, bool *ret_ok);
 /* The Idempotency-Key, or NULL; answers 400 and clears *ret_ok when it is longer than 200 bytes, or not
  * visible ASCII. */
 const char *mr_request_key(mr_request *request, bool *ret_ok);

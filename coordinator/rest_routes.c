@@ -36,6 +36,14 @@ const mr_route mr_routes[] = {
     {"GET", "/tenants/{tenant}/runs/{run}/logs", NULL, NULL, mr_handle_run_log, "what its program printed"},
 
     {"GET", "/tenants/{tenant}/schedule", NULL, NULL, mr_handle_show_schedule, "the next five times"},
+    {"POST", "/tenants/{tenant}/schedule/suspend", NULL, NULL, mr_handle_suspend_schedule,
+     "no due time becomes a run until it is resumed"},
+    {"POST", "/tenants/{tenant}/schedule/resume", NULL, NULL, mr_handle_resume_schedule,
+     "due times become runs again; missed ones as the agreement says"},
+    {"POST", "/tenants/{tenant}/schedule/backfill", QUERY("from", "to", "dry_run"), NULL, mr_handle_backfill,
+     "queues runs of past due times that have none"},
+    {"GET", "/schedules/next", QUERY("schedule", "time_zone", "from", "count"), NULL,
+     mr_handle_preview_schedule, "when any schedule would be due"},
     {"GET", "/schedules", NULL, NULL, mr_handle_list_schedules, "the next five times of all tenants"},
     {"GET", "/workers", NULL, NULL, mr_handle_list_workers, "workers and whether they report"},
 

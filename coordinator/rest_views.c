@@ -1,10 +1,10 @@
-/* rest_views.c - looking on: health, schedules, workers, the ledger, schemas. */
+/* rest_views.c - looking on: health, workers, the ledger, schemas. */
 #include "coordinator/rest_handlers.h"
 
 #include <errno.h>
 #include <stdlib.h>
 
-enum { NEXT_TIMES = 5, DEFAULT_LEDGER_RUNS = 1000, MAX_LEDGER_RUNS = 100000 };
+enum { DEFAULT_LEDGER_RUNS = 1000, MAX_LEDGER_RUNS = 100000 };
 
 void mr_handle_root(mr_request *request)
 {
@@ -17,35 +17,6 @@ void mr_handle_status(mr_request *request)
     mr_error error;
     const mr_err err = mr_service_status(request->service, &view, &error);
     mr_request_view(request, 200, err, view, &error);
-}
-
-void mr_handle_show_schedule(mr_request *request)
-{
-    json_t *view = NULL;
-    mr_error error;
-    const mr_err err = mr_service_show_schedule(request->service, request->tenant, NEXT_TIMES, &view, &error);
-    mr_request_view(request, 200, err, view, &error);
-}
-
-void mr_handle_list_schedules(mr_request *request)
-{
-    json_t *tenants = NULL, *list = json_array(), *tenant;
-    mr_error error;
-    mr_err err = mr_service_list_tenants(request->service, &tenants, &error);
-    size_t i;
-    json_array_foreach(tenants, i, tenant)
-    {
-        json_t *schedule = NULL;
-        err = mr_service_show_schedule(request->service, json_string_value(json_object_get(tenant, "tenant")),
-                                       NEXT_TIMES, &schedule, &error);
-        if (err != MR_OK)
-            break;
-        json_array_append_new(list, schedule);
-    }
-    json_decref(tenants);
-    if (err != MR_OK)
-        json_decref(list);
-    mr_request_view(request, 200, err, list, &error);
 }
 
 void mr_handle_list_workers(mr_request *request)

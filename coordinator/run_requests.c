@@ -230,7 +230,8 @@ static mr_err execute_retry(mr_db *db, void *arg, json_t **ret_answer, mr_error 
         return mr_fail(ret_error, MR_EREFUSED, "the files of run %s are gone: their retention has passed",
                        run->run_id);
     insert_queued(db, request, "retry", run_uid);
-    mr_db_run(db, "UPDATE runs SET retry_of = ? WHERE run_uid = ?", "tt", run->run_uid, run_uid);
+    mr_db_run(db, "UPDATE runs SET retry_of = ?, due_ms = nullif(?, 0) WHERE run_uid = ?", "tit",
+              run->run_uid, run->due_ms, run_uid);
     mr_db_run(db, "UPDATE runs SET retried_by = ? WHERE run_uid = ?", "tt", run_uid, run->run_uid);
     list_files_again(db, request, run_uid);
     *ret_answer = run_answer(db, run_uid);

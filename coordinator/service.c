@@ -114,6 +114,9 @@ void mr_mark_due(mr_service *service)
 
 void mr_service_set_now(mr_service *service, int64_t now_ms)
 {
+    enum { TOLERATED_MS = 1000 }; /* a clock that is being slewed */
+    if (now_ms < service->now_ms - TOLERATED_MS)
+        mr_clock_set_back(service, service->now_ms - now_ms);
     service->now_ms = now_ms;
 }
 
@@ -200,6 +203,7 @@ void mr_service_close(mr_service **service)
         (void)mr_flush_progress(it, NULL); /* observations: what is lost is reported again */
     mr_tasks_close(it);
     mr_forget_specs(it);
+    mr_zones_forget(it);
     void *value;
     for (size_t at = 0; (value = mr_name_map_next(&it->workers, &at)) != NULL;)
         free(value);

@@ -145,11 +145,30 @@ mr_err mr_service_retry_run(mr_service *service, const char *key, const char *te
 mr_err mr_service_abandon_run(mr_service *service, const char *key, const char *tenant, const char *run,
                               json_t **ret_answer, mr_error *ret_error);
 
-/* --- looking on --- */
+/* --- schedules --- */
 
-/* {"tenant","schedule","next":[times, `count` of them],"last_due","active_run"} */
+/* {"tenant","schedule","time_zone","words","suspended":bool,"catchup","starting_deadline_seconds","next":[times,
+ * `count` of them, none while suspended],"next_in_seconds","last_due","active_run","note"}; "words" says the
+ * schedule for people, "note" what was passed over last, or why there is no next time. */
 mr_err mr_service_show_schedule(mr_service *service, const char *tenant, size_t count, json_t **ret_view,
                                 mr_error *ret_error);
+/* The next `count` times of any schedule after `from_ms` (0: now):
+ * {"schedule","time_zone","words","next":[times]}. MR_EINVALID: no schedule, no zone. */
+mr_err mr_service_preview_schedule(mr_service *service, const char *schedule, const char *time_zone,
+                                   int64_t from_ms, size_t count, json_t **ret_view, mr_error *ret_error);
+/* While suspended no due time becomes a run; runs that are there go on. Resumed, the times that were missed
+ * are caught up as the agreement says. Answer: {"tenant","suspended","missed"}: due times until now that are
+ * waiting, at most 101. */
+mr_err mr_service_suspend_schedule(mr_service *service, const char *key, const char *tenant, bool suspend,
+                                   json_t **ret_answer, mr_error *ret_error);
+/* Queues a run for each due time within [from, to] that has none, in their order; times up to now only.
+ * MR_EINVALID: a range that is empty or has more than 100 such times. `dry_run`: only tells. Answer:
+ * {"tenant","runs":[{"run_id","due"}],"dry_run"}. */
+mr_err mr_service_backfill(mr_service *service, const char *key, const char *tenant, int64_t from_ms,
+                           int64_t to_ms, bool dry_run, json_t **ret_answer, mr_error *ret_error);
+
+/* --- looking on --- */
+
 /* [{"worker","state":"alive|silent|lost|leaving","incarnation","version","cpu_millis","memory_bytes","tasks",
  *   "last_report_ms_ago","since"}] */
 mr_err mr_service_list_workers(mr_service *service, json_t **ret_view, mr_error *ret_error);

@@ -28,7 +28,7 @@ void fixture_apply(service_fixture *fixture, const char *tenant, const char *sch
 void fixture_apply_dataset(service_fixture *fixture, const char *tenant, const char *schedule,
                            const char *more, const char *name);
 int64_t fixture_upload(service_fixture *fixture, const char *tenant, const char *name, const char *key);
-/* Sets the time (never back) and reconciles. */
+/* Sets the time, by so much later (or earlier), and reconciles. */
 void fixture_pass(service_fixture *fixture, int64_t ms);
 
 /* The worker reports the statuses (may be none), takes what should run, and tells how many are acknowledged.

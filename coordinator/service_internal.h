@@ -8,6 +8,7 @@
 #define MR_COORDINATOR_SERVICE_INTERNAL_H
 
 #include "coordinator/audit.h"
+#include "coordinator/cron.h"
 #include "coordinator/name_map.h"
 #include "coordinator/service.h"
 #include "coordinator/staging.h"
@@ -18,7 +19,12 @@
 #include "proto/ids.h"
 #include "proto/messages.h"
 
-enum { UID_BYTES = 33, SPECS_KEPT = 8, NAME_BYTES = 201 };
+enum {
+    UID_BYTES = 33,
+    SPECS_KEPT = 8,
+    NAME_BYTES = 201,
+    ATTEMPT_RETRY_MAX_MS = 60000, /* between two attempts of a program */
+};
 
 /* States of a run, as stored. */
 #define RUN_QUEUED     "QUEUED"
@@ -57,7 +63,10 @@ typedef struct mr_tenant {
     char tenant[64];
     char uid[UID_BYTES];
     char state[16]; /* ACTIVE, DELETING */
-    char schedule[256];
+    char schedule[257];
+    char time_zone[MR_ZONE_NAME_BYTES];
+    char schedule_note[400];
+    bool suspended; /* nothing is due meanwhile; next_due_ms stays */
     int64_t version;
     int64_t next_due_ms; /* 0: none */
     int64_t last_due_ms;
@@ -162,6 +171,9 @@ struct mr_service {
     mr_name_map incarnations; /* the same, by their present incarnation */
     mr_name_map dirty;        /* tenants; values are the owned names */
     mr_name_map later;        /* tenants to look at again; values are mr_later, owned */
+    mr_name_map zones;        /* time zones that were asked for; values are mr_time_zone, owned */
+    int64_t zones_ms;         /* since when */
+    bool clock_set_back;      /* next due times may be too late */
     struct mr_spec_entry {
         char uid[UID_BYTES];
         int64_t version;
@@ -204,6 +216,7 @@ void mr_wake_at(mr_service *service, int64_t when_ms);
 /* Marks the tenant dirty then. The earliest time asked for wins. */
 void mr_look_again(mr_service *service, const char *tenant, int64_t when_ms);
 void mr_mark_due(mr_service *service); /* those whose time has come */
+void mr_clock_set_back(mr_service *service, int64_t by_ms);
 
 /* Sets a run's state (and reason unless NULL) within a command; only from `from`: false when it is in another
  * one. */
@@ -251,6 +264,10 @@ void mr_skip_dataset(mr_db *db, const char *run_uid, const char *dataset, const 
 /* Within a command: leads to COMPLETING with the outcome and reason; the rest of the ledger becomes final. */
 void mr_finish_run(mr_db *db, const char *run_uid, const char *outcome, const char *reason);
 
+/* Within a command: the tenant's row as its agreement says; `known` is the row before, NULL: there is none.
+ */
+void mr_put_tenant(mr_db *db, mr_service *service, const mr_tenant *tenant, const mr_tenant *known,
+                   const mr_agreement *agreement, int64_t created_ms);
 /* Within a command: topics, tables and schemas of a dataset become the tenant's. */
 mr_err mr_own_dataset(mr_db *db, const mr_tenant *owner, const mr_tenant_spec *spec,
                       const mr_dataset *dataset, mr_error *ret_error);
@@ -269,7 +286,23 @@ mr_err mr_settle_skips(mr_service *service, const char *tenant, const char *uid,
 
 /* scheduler.c */
 mr_err mr_schedule_tenants(mr_service *service, mr_error *ret_error); /* all that are due */
-int64_t mr_schedule_next(const char *schedule, int64_t after_ms);     /* 0: never again */
+
+/* schedule_times.c; in milliseconds. 0: none. */
+enum { MISSED_MAX = 100 }; /* due times that one catch-up or backfill makes runs of */
+typedef struct mr_schedule {
+    mr_cron cron;
+    const mr_time_zone *zone; /* borrowed until mr_zones_forget */
+} mr_schedule;
+mr_err mr_schedule_open(mr_service *service, const char *schedule, const char *time_zone,
+                        mr_schedule *ret_schedule, mr_error *ret_error);
+int64_t mr_schedule_next(const mr_schedule *schedule, int64_t after_ms);
+/* The last one within [from, until]. */
+int64_t mr_schedule_latest(const mr_schedule *schedule, int64_t from_ms, int64_t until_ms);
+/* How many within [from, until]; counts no further than `limit`. */
+int64_t mr_schedule_count(const mr_schedule *schedule, int64_t from_ms, int64_t until_ms, int64_t limit);
+/* The zone data may have been renewed. */
+void mr_zones_forget(mr_service *service);
+void mr_schedule_run_id(char *out, size_t size, int64_t due_ms); /* 20260301T130000Z */
 
 /* --- tasks and workers --- */
 

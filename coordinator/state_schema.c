@@ -118,6 +118,11 @@ static const char *const steps[] = {
     "CREATE TABLE gone_sinks(uid TEXT, dataset TEXT, sink TEXT, due_ms INTEGER NOT NULL, topic INTEGER NOT "
     "NULL,"
     " PRIMARY KEY(uid, dataset, sink)) WITHOUT ROWID;",
+    /* 4: what becomes of a schedule; schedule_note: the last times that were passed over, or why there is no
+     * next one */
+    "ALTER TABLE tenants ADD COLUMN time_zone TEXT NOT NULL DEFAULT 'UTC';"
+    "ALTER TABLE tenants ADD COLUMN suspended INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE tenants ADD COLUMN schedule_note TEXT;",
 };
 
 mr_err mr_state_migrate(mr_db *db, mr_error *ret_error)

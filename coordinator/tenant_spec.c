@@ -1,5 +1,7 @@
 #include "coordinator/tenant_spec.h"
 
+#include "coordinator/time_zone.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 
@@ -101,6 +103,11 @@ mr_err mr_tenant_spec_check(const mr_tenant_spec *spec, const char *tenant, mr_e
     if (strcmp(spec->agreement->client, tenant) != 0)
         return mr_fail(ret_error, MR_EINVALID, "%s: field \"client\": is \"%s\", but the tenant is \"%s\"",
                        spec->agreement->document, spec->agreement->client, tenant);
+    mr_time_zone *zone = NULL;
+    mr_err err = mr_time_zone_open(spec->agreement->time_zone, &zone, ret_error);
+    mr_time_zone_close(&zone);
+    if (err != MR_OK)
+        return mr_wrap(ret_error, err, "%s: field \"time_zone\"", spec->agreement->document);
     return check_datasets(spec, ret_error);
 }
 

@@ -22,11 +22,12 @@ static json_t *dataset_names(const char *texts)
 mr_err mr_service_list_tenants(mr_service *service, json_t **ret_view, mr_error *ret_error)
 {
     json_t *view = json_array();
-    mr_query *query = mr_db_select(service->db,
-                                   "SELECT tenant, state, schedule, next_due_ms, " SQL_ACTIVE_RUN ", datasets"
-                                   " FROM tenants t JOIN specs s ON s.uid = t.uid AND s.version = t.version"
-                                   " ORDER BY tenant",
-                                   "");
+    mr_query *query = mr_db_select(
+        service->db,
+        "SELECT tenant, state, schedule, iif(suspended, NULL, next_due_ms), " SQL_ACTIVE_RUN ", datasets"
+        " FROM tenants t JOIN specs s ON s.uid = t.uid AND s.version = t.version"
+        " ORDER BY tenant",
+        "");
     while (mr_query_next(query))
         json_array_append_new(view, json_pack("{s:s, s:s, s:o, s:s, s:o, s:o}", "tenant",
                                               mr_query_text(query, 0), "state", mr_query_text(query, 1),
@@ -88,41 +89,18 @@ mr_err mr_service_show_tenant(mr_service *service, const char *tenant, json_t **
                                    " WHERE tenant = ?",
                                    "t", tenant);
     if (mr_query_next(query)) {
-        *ret_view = json_pack(
-            "{s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "tenant", row.tenant, "uid", row.uid,
-            "state", row.state, "version", (json_int_t)row.version, "agreement",
-            json_loads(mr_query_text(query, 0), 0, NULL), "datasets",
-            submitted_datasets(mr_query_text(query, 1)), "program",
-            program_view(spec->agreement, mr_query_text(query, 2)), "sinks", sinks_view(spec->agreement),
-            "warnings", json_loads(mr_query_text(query, 3), 0, NULL), "next_run",
-            mr_json_time(row.next_due_ms), "active_run", mr_json_text(mr_query_text(query, 4)));
+        *ret_view =
+            json_pack("{s:s, s:s, s:s, s:I, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "tenant", row.tenant, "uid",
+                      row.uid, "state", row.state, "version", (json_int_t)row.version, "agreement",
+                      json_loads(mr_query_text(query, 0), 0, NULL), "datasets",
+                      submitted_datasets(mr_query_text(query, 1)), "program",
+                      program_view(spec->agreement, mr_query_text(query, 2)), "sinks",
+                      sinks_view(spec->agreement), "warnings", json_loads(mr_query_text(query, 3), 0, NULL),
+                      "next_run", mr_json_time(row.suspended ? 0 : row.next_due_ms), "active_run",
+                      mr_json_text(mr_query_text(query, 4)));
         mr_query_end(query);
     }
     return mr_db_take_error(service->db, ret_error);
-}
-
-mr_err mr_service_show_schedule(mr_service *service, const char *tenant, size_t count, json_t **ret_view,
-                                mr_error *ret_error)
-{
-    mr_tenant row;
-    mr_err err = mr_find_tenant(service, tenant, &row, ret_error);
-    if (err != MR_OK)
-        return err;
-    char active[40];
-    mr_db_text(service->db, active, sizeof active,
-               "SELECT run_id FROM runs WHERE uid = ? AND state IN " SQL_ACTIVE " LIMIT 1", "t", row.uid);
-    json_t *next = json_array();
-    int64_t at = service->now_ms;
-    for (size_t i = 0; i < count && (at = mr_schedule_next(row.schedule, at)) != 0; i++)
-        json_array_append_new(next, mr_json_time(at));
-    err = mr_db_take_error(service->db, ret_error);
-    if (err != MR_OK)
-        json_decref(next);
-    else
-        *ret_view =
-            json_pack("{s:s, s:s, s:o, s:o, s:o}", "tenant", row.tenant, "schedule", row.schedule, "next",
-                      next, "last_due", mr_json_time(row.last_due_ms), "active_run", mr_json_text(active));
-    return err;
 }
 
 mr_err mr_service_show_schema(mr_service *service, int64_t id, json_t **ret_view, mr_error *ret_error)

@@ -231,10 +231,36 @@ static void insert_version(mr_db *db, const apply_request *apply)
     free(warnings);
 }
 
+/* Without its zone data it has no next time: that is looked for each hour (scheduler.c). */
+static int64_t next_due(mr_service *service, const mr_tenant *known, const mr_agreement *agreement)
+{
+    mr_schedule schedule;
+    if (known != NULL && strcmp(agreement->schedule, known->schedule) == 0 &&
+        strcmp(agreement->time_zone, known->time_zone) == 0)
+        return known->next_due_ms;
+    if (mr_schedule_open(service, agreement->schedule, agreement->time_zone, &schedule, NULL) != MR_OK)
+        return 0;
+    return mr_schedule_next(&schedule, service->now_ms);
+}
+
+void mr_put_tenant(mr_db *db, mr_service *service, const mr_tenant *tenant, const mr_tenant *known,
+                   const mr_agreement *agreement, int64_t created_ms)
+{
+    bool suspended = known != NULL && known->suspended;
+    if (agreement->suspend != MR_SUSPEND_UNSAID)
+        suspended = agreement->suspend == MR_SUSPEND_YES;
+    mr_db_run(db,
+              "INSERT INTO tenants(tenant, uid, state, version, created_ms, schedule, time_zone, next_due_ms,"
+              " suspended) VALUES(?, ?, 'ACTIVE', ?, ?, ?, ?, nullif(?, 0), ?) ON CONFLICT(tenant) DO UPDATE"
+              " SET version = excluded.version, schedule = excluded.schedule, time_zone = excluded.time_zone,"
+              " next_due_ms = excluded.next_due_ms, suspended = excluded.suspended",
+              "ttiittii", tenant->tenant, tenant->uid, tenant->version, created_ms, agreement->schedule,
+              agreement->time_zone, next_due(service, known, agreement), (int64_t)suspended);
+}
+
 static mr_err execute_apply(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
 {
     apply_request *apply = arg;
-    const char *schedule = apply->spec->agreement->schedule;
     mr_err err = apply->last != NULL ? compare_with_last(db, apply, ret_error) : MR_OK;
     for (size_t i = 0; i < apply->spec->dataset_count && err == MR_OK; i++)
         err = mr_own_dataset(db, &apply->tenant, apply->spec, apply->spec->datasets[i], ret_error);
@@ -244,19 +270,8 @@ static mr_err execute_apply(mr_db *db, void *arg, json_t **ret_answer, mr_error 
         return MR_OK;
     apply->tenant.version++;
     insert_version(db, apply);
-    int64_t next = strcmp(schedule, apply->tenant.schedule) == 0 && apply->last != NULL
-                       ? apply->tenant.next_due_ms
-                       : mr_schedule_next(schedule, apply->service->now_ms);
-    if (apply->last == NULL)
-        mr_db_run(db,
-                  "INSERT INTO tenants(tenant, uid, state, version, created_ms, schedule, next_due_ms)"
-                  " VALUES(?, ?, 'ACTIVE', ?, ?, ?, nullif(?, 0))",
-                  "ttiiti", apply->tenant.tenant, apply->tenant.uid, apply->tenant.version,
-                  apply->service->now_ms, schedule, next);
-    else
-        mr_db_run(db,
-                  "UPDATE tenants SET version = ?, schedule = ?, next_due_ms = nullif(?, 0) WHERE tenant = ?",
-                  "itit", apply->tenant.version, schedule, next, apply->tenant.tenant);
+    mr_put_tenant(db, apply->service, &apply->tenant, apply->last != NULL ? &apply->tenant : NULL,
+                  apply->spec->agreement, apply->service->now_ms);
     mr_audit_apply(db, apply->last, apply->spec, apply->tenant.version);
     *ret_answer = json_pack("{s:s, s:s}", "tenant", apply->tenant.tenant, "uid", apply->tenant.uid);
     return mr_record_tenant(apply->service, apply->tenant.tenant, apply->tenant.uid, ret_error);

@@ -28,6 +28,19 @@ static mr_time_zone *opened(const char *name)
 }
 
 /* The oracle is the C library. */
+static void agrees(const mr_time_zone *zone, int64_t at)
+{
+    time_t when = at;
+    struct tm tm;
+    localtime_r(&when, &tm);
+    mr_zone_period period = mr_time_zone_period(zone, at);
+    assert_true(period.start <= at && at < period.end);
+    if (tm.tm_gmtoff != period.offset_seconds)
+        fail_msg("%s: at %lld: %d, not %ld", mr_time_zone_name(zone), (long long)at, period.offset_seconds,
+                 tm.tm_gmtoff);
+}
+
+/* Each change, and each day between. */
 static void offsets_agree_with_the_c_library(void **state)
 {
     (void)state;
@@ -36,21 +49,16 @@ static void offsets_agree_with_the_c_library(void **state)
         setenv("TZ", zones[i], 1);
         tzset();
         int64_t at = mr_day_of(1902, 1, 1) * MR_DAY_SECONDS, end = mr_day_of(2090, 1, 1) * MR_DAY_SECONDS;
-        mr_zone_period period = mr_time_zone_period(zone, at);
-        for (; at < end; at += 1800) {
-            if (at >= period.end) {
-                int32_t before = period.offset_seconds;
-                int64_t begin = period.end;
-                period = mr_time_zone_period(zone, at);
-                assert_int_equal(period.start, begin);
-                assert_int_equal(period.former_seconds, before);
-            }
-            time_t when = at;
-            struct tm tm;
-            localtime_r(&when, &tm);
-            if (tm.tm_gmtoff != period.offset_seconds)
-                fail_msg("%s: at %lld: %d, not %ld", zones[i], (long long)at, period.offset_seconds,
-                         tm.tm_gmtoff);
+        for (int64_t day = at; day < end; day += MR_DAY_SECONDS)
+            agrees(zone, day + day / MR_DAY_SECONDS % 24 * 3600);
+        for (mr_zone_period period = mr_time_zone_period(zone, at); period.end < end;) {
+            int32_t former = period.offset_seconds;
+            int64_t begin = period.end;
+            agrees(zone, begin - 1);
+            agrees(zone, begin);
+            period = mr_time_zone_period(zone, begin);
+            assert_int_equal(period.start, begin);
+            assert_int_equal(period.former_seconds, former);
         }
         mr_time_zone_close(&zone);
     }
