@@ -13,11 +13,13 @@
 
 static const mr_resources default_requests = {64ull << 20, 250};
 static const mr_resources default_limits = {128ull << 20, 500};
+static const uint64_t default_disk_bytes = 4ull << 30;
 
 enum {
     DEFAULT_RETENTION_DAYS = 7,
     DEFAULT_DEADLINE_SECONDS = 3600,
     DEFAULT_ATTEMPTS = 3,
+    DEFAULT_PROCESSES = 256,
     MAX_SINKS = 20,
     MAX_PROGRAM_BYTES = 64 * 1024
 };
@@ -95,17 +97,18 @@ static void read_mode(mr_document *doc, mr_document_at root, mr_agreement *agree
                            : "must be \"batch\"");
 }
 
-static void read_amounts(mr_document *doc, mr_document_at resources, const char *which, mr_resources *amounts)
+static void read_bytes(mr_document *doc, mr_document_at at, const char *name, uint64_t *bytes)
 {
-    static const char *const known[] = {"memory", "cpu"};
-    mr_document_at at;
-    if (!mr_document_object(doc, resources, which, &at))
-        return;
-    mr_document_check_names(doc, at, known, COUNT(known));
     mr_error problem;
-    const char *memory = mr_document_text(doc, at, "memory", false);
-    if (memory != NULL && mr_quantity_memory(memory, &amounts->memory_bytes, &problem) != MR_OK)
-        mr_document_refuse(doc, mr_document_path(doc, at, "memory"), "%s", problem.text);
+    const char *text = mr_document_text(doc, at, name, false);
+    if (text != NULL && mr_quantity_memory(text, bytes, &problem) != MR_OK)
+        mr_document_refuse(doc, mr_document_path(doc, at, name), "%s", problem.text);
+}
+
+static void read_amounts(mr_document *doc, mr_document_at at, mr_resources *amounts)
+{
+    mr_error problem;
+    read_bytes(doc, at, "memory", &amounts->memory_bytes);
     const char *cpu = mr_document_text(doc, at, "cpu", false);
     bool odd = false;
     if (cpu != NULL && mr_quantity_cpu(cpu, &amounts->cpu_millis, &odd, &problem) != MR_OK)
@@ -115,17 +118,34 @@ static void read_amounts(mr_document *doc, mr_document_at resources, const char 
                         "\"%.40s\" has a unit of memory; taken as %" PRIu32 "m", cpu, amounts->cpu_millis);
 }
 
+static void read_limits(mr_document *doc, mr_document_at resources, mr_agreement *agreement)
+{
+    static const char *const known[] = {"memory", "cpu", "disk", "processes"};
+    mr_document_at at;
+    if (!mr_document_object(doc, resources, "limits", &at))
+        return;
+    mr_document_check_names(doc, at, known, COUNT(known));
+    read_amounts(doc, at, &agreement->limits);
+    read_bytes(doc, at, "disk", &agreement->limit_disk_bytes);
+    agreement->limit_processes = mr_document_integer(doc, at, "processes", 1, 10000, DEFAULT_PROCESSES);
+}
+
 static void read_resources(mr_document *doc, mr_document_at root, mr_agreement *agreement)
 {
-    static const char *const known[] = {"requests", "limits"};
+    static const char *const known[] = {"requests", "limits"}, *const requested[] = {"memory", "cpu"};
     mr_resources *requests = &agreement->requests, *limits = &agreement->limits;
     *requests = (mr_resources){0};
     *limits = (mr_resources){0};
-    mr_document_at at;
+    agreement->limit_disk_bytes = default_disk_bytes;
+    agreement->limit_processes = DEFAULT_PROCESSES;
+    mr_document_at at, requests_at;
     if (mr_document_object(doc, root, "resources", &at)) {
         mr_document_check_names(doc, at, known, COUNT(known));
-        read_amounts(doc, at, "requests", requests);
-        read_amounts(doc, at, "limits", limits);
+        if (mr_document_object(doc, at, "requests", &requests_at)) {
+            mr_document_check_names(doc, requests_at, requested, COUNT(requested));
+            read_amounts(doc, requests_at, requests);
+        }
+        read_limits(doc, at, agreement);
     }
     /* As Kubernetes does: a limit alone is also the request. Defaults never contradict what was given. */
     if (requests->memory_bytes == 0)

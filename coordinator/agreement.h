@@ -44,6 +44,8 @@ typedef struct mr_agreement {
     int64_t data_retention_period_days;
     mr_resources requests; /* of the program */
     mr_resources limits;   /* of the program; at least the requests */
+    uint64_t limit_disk_bytes;
+    int64_t limit_processes;
 
     /* command_count 0: `run` of the program folder, if there is one, else no program. */
     const char *const *program_command;

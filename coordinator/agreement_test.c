@@ -168,6 +168,24 @@ static void streaming_is_refused_by_name(void **state)
     expect_error(HEAD ",\"mode\":\"cron\"}", "agreement.json: field \"mode\": must be \"batch\"");
 }
 
+static void disk_and_processes_have_limits(void **state)
+{
+    (void)state;
+    mr_agreement *agreement =
+        parse(HEAD ",\"resources\":{\"limits\":{\"disk\":\"1Gi\",\"processes\":20}}}", false);
+    assert_int_equal(agreement->limit_disk_bytes, 1ull << 30);
+    assert_int_equal(agreement->limit_processes, 20);
+    mr_agreement_close(&agreement);
+    agreement = parse(HEAD "}", false);
+    assert_int_equal(agreement->limit_disk_bytes, 4ull << 30);
+    assert_int_equal(agreement->limit_processes, 256);
+    mr_agreement_close(&agreement);
+    expect_error(HEAD ",\"resources\":{\"requests\":{\"disk\":\"1Gi\"}}}",
+                 "agreement.json: field \"resources.requests.disk\": unknown field");
+    expect_error(HEAD ",\"resources\":{\"limits\":{\"processes\":0}}}",
+                 "agreement.json: field \"resources.limits.processes\": 0 is out of range: from 1 to 10000");
+}
+
 static void limits_below_requests_are_refused(void **state)
 {
     (void)state;
@@ -262,6 +280,7 @@ int main(void)
         cmocka_unit_test(a_text_beyond_the_bound_is_too_large),
         cmocka_unit_test(what_becomes_of_due_times_is_checked),
         cmocka_unit_test(streaming_is_refused_by_name),
+        cmocka_unit_test(disk_and_processes_have_limits),
         cmocka_unit_test(limits_below_requests_are_refused),
         cmocka_unit_test(a_program_has_command_deadline_and_environment),
         cmocka_unit_test(program_settings_that_cannot_work_are_refused),

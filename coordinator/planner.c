@@ -94,6 +94,7 @@ static void set_program(tenant_plan *plan, const mr_tenant_spec *spec, const mr_
 {
     const mr_agreement *agreement = spec->agreement;
     mr_task_config *config = &plan->config;
+    char attempt[64];
     if (spec->program != NULL)
         set_path(plan, "program.dir", "programs/%s", spec->program, 0);
     if (agreement->program_command_count > 0) {
@@ -111,6 +112,12 @@ static void set_program(tenant_plan *plan, const mr_tenant_spec *spec, const mr_
     mr_config_set_json(config, "program.env", environment);
     mr_config_set_int(config, "program.deadline.seconds", agreement->program_deadline_seconds);
     mr_config_set_int(config, "program.grace.seconds", PROGRAM_GRACE_SECONDS);
+    if (agreement->limit_disk_bytes <= INT64_MAX)
+        mr_config_set_int(config, "program.disk.max.bytes", (int64_t)agreement->limit_disk_bytes);
+    mr_config_set_int(config, "program.processes.max", agreement->limit_processes);
+    snprintf(attempt, sizeof attempt, "%lld of %lld", (long long)run->attempts + 1,
+             (long long)agreement->attempts);
+    mr_config_set(config, "program.attempt", attempt);
     /* The worker samples memory and says why it kills; this only stops what grows between two samples. */
     if (agreement->limits.memory_bytes <= INT64_MAX / 2)
         mr_config_set_int(config, "program.data.max.bytes", (int64_t)agreement->limits.memory_bytes * 2);

@@ -10,9 +10,11 @@
 
 mr_err process_tree_adopt(mr_error *ret_error); /* becomes a subreaper */
 
-/* Sends SIGKILL to every descendant there is now; returns how many there are. Thread: any. */
+/* How many descendants there are now. Thread: any. */
+int process_tree_count(void);
+/* Kills every descendant (core/process_end.h); returns how many there were. Thread: any. */
 int process_tree_kill(void);
 /* Kills and reaps until there is none. MR_ETIMEDOUT when one does not die within timeout_ms. */
-mr_err process_tree_end(int timeout_ms, mr_error *ret_error);
+mr_err process_tree_end(int timeout_ms, int *ret_killed, mr_error *ret_error);
 
 #endif

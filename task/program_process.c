@@ -19,6 +19,11 @@
 
 enum {
     LOOK_EVERY_MS = 50,
+    COUNT_EVERY_MS = 1000, /* processes; at once when many have been started on this machine */
+    MANY_STARTED = 64,
+    FILES_SOFT = 1024, /* what programs expect; a worker has more */
+    FILES_HARD = 4096,
+    PROCESSES_OF_USER = 4096,
     KILL_MS = 10000,
     STOP_GRACE_MS = 3000,
     BLOCK_BYTES = 8192,
@@ -35,6 +40,8 @@ typedef struct program {
     int64_t started_ms;
     int64_t term_ms; /* when SIGTERM was sent; 0: not */
     int64_t grace_ms;
+    int64_t counted_ms; /* when its processes were */
+    int last_pid;       /* that this machine had given away by then */
     program_result result;
 } program;
 
@@ -47,9 +54,17 @@ _Noreturn static void give_up(void)
     _exit(127);
 }
 
+static int limit(__rlimit_resource_t resource, int64_t most)
+{
+    const struct rlimit both = {(rlim_t)most, (rlim_t)most};
+    return most > 0 ? setrlimit(resource, &both) : 0;
+}
+
 /* Descriptor 3 tells the parent why there is no program; exec closes it. */
 _Noreturn static void become(const program_spec *spec, pid_t parent, int output, int report)
 {
+    static const struct rlimit no_core = {0}, files = {FILES_SOFT, FILES_HARD},
+                               processes = {PROCESSES_OF_USER, PROCESSES_OF_USER};
     sigset_t none;
     sigemptyset(&none);
     int null = open("/dev/null", O_RDONLY);
@@ -65,9 +80,10 @@ _Noreturn static void become(const program_spec *spec, pid_t parent, int output,
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent) /* it died before it could be told */
         _exit(127);
-    const struct rlimit data = {(rlim_t)spec->data_max_bytes, (rlim_t)spec->data_max_bytes};
-    if (spec->data_max_bytes > 0 && setrlimit(RLIMIT_DATA, &data) != 0)
+    if (limit(RLIMIT_DATA, spec->data_max_bytes) != 0 || limit(RLIMIT_FSIZE, spec->file_max_bytes) != 0 ||
+        setrlimit(RLIMIT_CORE, &no_core) != 0 || setrlimit(RLIMIT_NOFILE, &files) != 0)
         give_up();
+    (void)setrlimit(RLIMIT_NPROC, &processes); /* of all programs of this user; root is not bound by it */
     if (setsid() < 0 || chdir(spec->folder) != 0)
         give_up();
     execvpe(spec->arguments[0], spec->arguments, spec->environment);
@@ -157,23 +173,75 @@ static mr_err start(program *self, mr_error *ret_error)
                        MR_DATA);
 }
 
-/* The leader of its process group is signalled with its group: shells pass nothing on. */
-static void end_by_time(program *self)
+/* The pid that was given away last: how fast it grows tells of a fork bomb long before a look at all of
+ * /proc. */
+static int newest_pid(void)
+{
+    char text[128], *last;
+    int fd = open("/proc/loadavg", O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof text - 1);
+    if (fd >= 0)
+        close(fd);
+    if (size <= 0)
+        return 0;
+    text[size] = '\0';
+    return (last = strrchr(text, ' ')) == NULL ? 0 : atoi(last);
+}
+
+static bool is_crowded(program *self, int64_t now)
+{
+    int last_pid = newest_pid();
+    if (self->spec->processes_max == 0 ||
+        (now - self->counted_ms < COUNT_EVERY_MS && abs(last_pid - self->last_pid) < MANY_STARTED))
+        return false;
+    self->counted_ms = now;
+    self->last_pid = last_pid;
+    int count = process_tree_count();
+    if (count <= self->spec->processes_max)
+        return false;
+    self->result.processes = count;
+    return true;
+}
+
+static program_end takes_too_much(program *self, int64_t now)
+{
+    if (self->spec->full != NULL && self->spec->full(self->spec->full_arg))
+        return PROGRAM_FULL;
+    return is_crowded(self, now) ? PROGRAM_CROWDED : PROGRAM_EXITED;
+}
+
+static program_end why_end(program *self, int64_t now)
+{
+    if (self->spec->stopping(self->spec->stopping_arg))
+        return PROGRAM_STOPPED;
+    if (now - self->started_ms >= self->spec->deadline_ms)
+        return PROGRAM_LATE;
+    return takes_too_much(self, now);
+}
+
+/* The leader of its process group is signalled with its group: shells pass nothing on. What takes more than
+ * it may gets no time to take still more. */
+static void end_if_due(program *self)
 {
     int64_t now = clock_ms();
-    if (self->term_ms == 0) {
-        self->result.stopped = self->spec->stopping(self->spec->stopping_arg);
-        self->result.late = !self->result.stopped && now - self->started_ms >= self->spec->deadline_ms;
-        if (!self->result.stopped && !self->result.late)
+    if (self->result.end == PROGRAM_EXITED) {
+        self->result.end = why_end(self, now);
+        if (self->result.end == PROGRAM_EXITED)
             return;
         self->grace_ms = self->spec->grace_ms;
-        if (self->result.stopped && self->grace_ms > STOP_GRACE_MS)
+        if (self->result.end == PROGRAM_STOPPED && self->grace_ms > STOP_GRACE_MS)
             self->grace_ms = STOP_GRACE_MS; /* whoever stops us does not wait for long */
         self->term_ms = now;
-        kill(-self->pid, SIGTERM);
-    } else if (now - self->term_ms >= self->grace_ms) {
-        kill(-self->pid, SIGKILL);
+        if (self->result.end != PROGRAM_CROWDED)
+            self->result.processes = process_tree_count();
+        if (self->result.end == PROGRAM_CROWDED || self->result.end == PROGRAM_FULL)
+            self->grace_ms = 0;
+        else
+            (void)(kill(-self->pid, SIGTERM),
+                   kill(-self->pid, SIGCONT)); /* one that is stopped hears nothing */
     }
+    if (now - self->term_ms >= self->grace_ms || takes_too_much(self, now) != PROGRAM_EXITED)
+        (void)process_tree_kill();
 }
 
 static bool is_over(program *self)
@@ -194,7 +262,7 @@ static void watch(program *self, int pidfd)
         (void)poll(fds, 2, LOOK_EVERY_MS);
         if (open && fds[0].revents != 0)
             open = read_output(self);
-        end_by_time(self);
+        end_if_due(self);
     }
 }
 
@@ -225,7 +293,10 @@ mr_err program_run(const program_spec *spec, program_result *ret_result, mr_erro
         if (pidfd >= 0)
             close(pidfd);
         MR_FAULT("program_ended");
-        err = process_tree_end(KILL_MS, ret_error);
+        int left = 0;
+        err = process_tree_end(KILL_MS, &left, ret_error);
+        if (self.result.processes < left)
+            self.result.processes = left;
         /* What was written before the end: at most a full pipe. Who else may hold its other end is not heard.
          */
         for (int i = 0; err == MR_OK && i < FULL_PIPE_READS && read_output(&self); i++)

@@ -13,17 +13,30 @@ typedef struct program_spec {
     int64_t grace_ms;         /* between SIGTERM and SIGKILL */
     int log_fd;               /* its output is appended here */
     int64_t log_max_bytes;
-    int64_t data_max_bytes;      /* RLIMIT_DATA of each of its processes; 0: none */
+    int64_t data_max_bytes;  /* RLIMIT_DATA of each of its processes; 0: none */
+    int64_t file_max_bytes;  /* RLIMIT_FSIZE of each of its processes; 0: none */
+    int processes_max;       /* more at a time end it; 0: no bound */
+    bool (*full)(void *arg); /* asked often: whether it has filled its folder; NULL: never */
+    void *full_arg;
     bool (*stopping)(void *arg); /* asked often: whether to end it before its time */
     void *stopping_arg;
 } program_spec;
 
 enum { PROGRAM_TAIL_BYTES = 240 };
 
+typedef enum program_end {
+    PROGRAM_EXITED,
+    /* ended by us: */
+    PROGRAM_LATE,    /* at its deadline */
+    PROGRAM_STOPPED, /* told to stop */
+    PROGRAM_CROWDED, /* too many processes */
+    PROGRAM_FULL,    /* too much on disk */
+} program_end;
+
 typedef struct program_result {
-    int exit_code;                     /* -signal when killed by one */
-    bool late;                         /* ended by us: the deadline */
-    bool stopped;                      /* ended by us: told to stop */
+    program_end end;
+    int exit_code;                     /* of its first process; -signal when killed by one */
+    int processes;                     /* there were so many when we ended them; 0: they had all ended */
     char tail[PROGRAM_TAIL_BYTES + 1]; /* the end of its output, in one line of valid text */
 } program_result;
 

@@ -5,6 +5,7 @@
 #include "core/log.h"
 #include "task/attempt_folder.h"
 #include "task/folder.h"
+#include "task/folder_bound.h"
 #include "task/process_tree.h"
 #include "task/program_process.h"
 #include "task/seal.h"
@@ -14,6 +15,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <jansson.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
@@ -31,7 +33,8 @@ typedef struct step {
     seal_spec seal;
     attempt_folder folder;
     json_t *command;
-    json_t *environment; /* array of texts NAME=VALUE */
+    json_t *environment;    /* array of texts NAME=VALUE */
+    int64_t disk_max_bytes; /* copies of the run's files included; 0: no bound */
     Mr__Proto__ProgramProgress progress;
 } step;
 
@@ -134,24 +137,54 @@ static bool stopping(void *arg)
 
 /* --- the attempt --- */
 
+static void describe(const step *self, const program_result *result, char *how, size_t size)
+{
+    const int64_t disk_mib = self->disk_max_bytes >> 20;
+    switch (result->end) {
+    case PROGRAM_LATE:
+        snprintf(how, size, "ran past its deadline of %" PRId64 " s",
+                 assignment_integer(self->work, "program.deadline.seconds"));
+        return;
+    case PROGRAM_STOPPED:
+        snprintf(how, size, "was ended because the task was told to stop");
+        return;
+    case PROGRAM_CROWDED:
+        snprintf(how, size, "had more than %" PRId64 " processes at a time (resources.limits.processes)",
+                 assignment_integer(self->work, "program.processes.max"));
+        return;
+    case PROGRAM_FULL:
+        snprintf(how, size, "filled its folder with more than %" PRId64 " MiB (resources.limits.disk)",
+                 disk_mib);
+        return;
+    case PROGRAM_EXITED:
+        break;
+    }
+    if (result->exit_code == -SIGXFSZ)
+        snprintf(how, size, "wrote a file of more than %" PRId64 " MiB (resources.limits.disk)", disk_mib);
+    else if (result->exit_code < 0)
+        snprintf(how, size, "was killed by signal %d (%s)", -result->exit_code,
+                 strsignal(-result->exit_code));
+    else
+        snprintf(how, size, "ended with exit code %d", result->exit_code);
+}
+
 /* Why an attempt did not win, in words for the run. */
 static mr_err judge(step *self, const program_result *result, mr_error *ret_error)
 {
-    char how[80];
+    char how[200], with[64] = "";
     self->progress.exit_code = result->exit_code;
     status_program(self->task->status, &self->progress);
-    if (result->exit_code == 0 && !result->late && !result->stopped)
+    if (result->exit_code == 0 && result->end == PROGRAM_EXITED) {
+        if (result->processes > 0)
+            dprintf(self->log_fd, "--- %d processes that it left behind were ended\n", result->processes);
         return MR_OK;
-    if (result->late)
-        snprintf(how, sizeof how, "was ended at its deadline of %" PRId64 " s",
-                 assignment_integer(self->work, "program.deadline.seconds"));
-    else if (result->stopped)
-        snprintf(how, sizeof how, "was ended because the task was told to stop");
-    else if (result->exit_code < 0)
-        snprintf(how, sizeof how, "was killed by signal %d", -result->exit_code);
-    else
-        snprintf(how, sizeof how, "ended with exit code %d", result->exit_code);
-    mr_err err = mr_fail(ret_error, MR_EREFUSED, "program %s%s%s", how,
+    }
+    if (result->processes > 0)
+        snprintf(with, sizeof with, ", ended with %d process%s", result->processes,
+                 result->processes == 1 ? "" : "es");
+    describe(self, result, how, sizeof how);
+    dprintf(self->log_fd, "--- %s%s\n", how, with);
+    mr_err err = mr_fail(ret_error, MR_EREFUSED, "program %s%s%s%s", how, with,
                          result->tail[0] == '\0' ? "" : "; last output: ", result->tail);
     return mr_classify(ret_error, err, MR_DATA);
 }
@@ -159,13 +192,22 @@ static mr_err judge(step *self, const program_result *result, mr_error *ret_erro
 /* The worker is gone, and so are we in a moment: what cannot be killed by then does not end. */
 static void kill_tree(void *arg)
 {
+    int killed;
     (void)arg;
-    (void)process_tree_end(ORPHAN_KILL_MS, NULL);
+    (void)process_tree_end(ORPHAN_KILL_MS, &killed, NULL);
+}
+
+static bool is_full(void *arg)
+{
+    return folder_bound_passed(arg);
 }
 
 static mr_err run_program(step *self, mr_error *ret_error)
 {
     program_result result = {.exit_code = 0};
+    int64_t written_max_bytes = assignment_integer(self->work, "program.disk.max.bytes");
+    if (written_max_bytes > 0 && (uint64_t)written_max_bytes < INT64_MAX - self->folder.bytes)
+        self->disk_max_bytes = written_max_bytes + (int64_t)self->folder.bytes;
     char **arguments = texts_of(self->command), **environment = texts_of(self->environment);
     program_spec spec = {
         .arguments = arguments,
@@ -176,14 +218,24 @@ static mr_err run_program(step *self, mr_error *ret_error)
         .log_fd = self->log_fd,
         .log_max_bytes = assignment_integer(self->work, "log.max.bytes"),
         .data_max_bytes = assignment_integer(self->work, "program.data.max.bytes"),
+        .file_max_bytes = self->disk_max_bytes,
+        .processes_max = (int)assignment_integer(self->work, "program.processes.max"),
+        .full = is_full,
         .stopping = stopping,
         .stopping_arg = self->task->control,
     };
+    folder_bound *bound = NULL;
+    mr_err err =
+        arguments == NULL || environment == NULL ? mr_fail(ret_error, MR_ENOMEM, "%s", out_of_memory) : MR_OK;
+    if (err == MR_OK && self->disk_max_bytes > 0)
+        err = folder_bound_open(self->folder.fd, self->disk_max_bytes, &bound, ret_error);
+    spec.full_arg = bound;
     status_step(self->task->status, "program");
     control_on_orphaned(self->task->control, kill_tree, NULL);
-    mr_err err = arguments == NULL || environment == NULL ? mr_fail(ret_error, MR_ENOMEM, "%s", out_of_memory)
-                                                          : program_run(&spec, &result, ret_error);
+    if (err == MR_OK)
+        err = program_run(&spec, &result, ret_error);
     control_on_orphaned(self->task->control, NULL, NULL);
+    folder_bound_close(&bound);
     free(arguments);
     free(environment);
     return err == MR_OK ? judge(self, &result, ret_error) : err;
@@ -245,7 +297,8 @@ static mr_err open_log(step *self, mr_error *ret_error)
         openat(self->run_fd, "program.log", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644);
     if (self->log_fd < 0)
         return mr_fail_errno(ret_error, errno, "program.log");
-    dprintf(self->log_fd, "--- attempt %" PRId64 "\n", self->work->identity.epoch);
+    dprintf(self->log_fd, "--- attempt %s, epoch %" PRId64 "\n",
+            assignment_text(self->work, "program.attempt"), self->work->identity.epoch);
     return MR_OK;
 }
 

@@ -1,6 +1,7 @@
 /* program_test.c - attempt folder, program, process tree and seal on real folders and processes. */
 #include "task/attempt_folder.h"
 #include "task/folder.h"
+#include "task/folder_bound.h"
 #include "task/process_tree.h"
 #include "task/program_process.h"
 #include "task/seal.h"
@@ -74,6 +75,8 @@ static mr_err run_shell(fixture *f, const char *script, int64_t deadline_ms, pro
                          .log_fd = f->log,
                          .log_max_bytes = 100,
                          .data_max_bytes = 64 << 20,
+                         .file_max_bytes = 8 << 20,
+                         .processes_max = 30,
                          .stopping = never};
     assert_int_equal(process_tree_adopt(NULL), MR_OK);
     return program_run(&spec, result, error);
@@ -154,8 +157,78 @@ static void test_the_deadline_ends_a_program_that_ignores_it(void **state)
     program_result result;
     assert_int_equal(run_shell(*state, "trap '' TERM; while :; do sleep 0.02; done", 100, &result, NULL),
                      MR_OK);
-    assert_true(result.late);
+    assert_int_equal(result.end, PROGRAM_LATE);
+    assert_in_range(result.processes, 1, 2);
     assert_int_equal(result.exit_code, -SIGKILL);
+}
+
+static void test_too_many_processes_end_a_program(void **state)
+{
+    program_result result;
+    assert_int_equal(run_shell(*state, "trap '' TERM; while :; do sleep 1000 & done", 20000, &result, NULL),
+                     MR_OK);
+    assert_int_equal(result.end, PROGRAM_CROWDED);
+    assert_true(result.processes > 30);
+    assert_int_equal(process_tree_count(), 0);
+}
+
+static void test_what_it_left_behind_is_counted(void **state)
+{
+    program_result result;
+    assert_int_equal(run_shell(*state, "sleep 1000 & sleep 1000 &", 10000, &result, NULL), MR_OK);
+    assert_int_equal(result.end, PROGRAM_EXITED);
+    assert_int_equal(result.exit_code, 0);
+    assert_int_equal(result.processes, 2);
+}
+
+static void test_a_file_grows_to_its_bound_only(void **state)
+{
+    program_result result;
+    assert_int_equal(run_shell(*state, "exec dd if=/dev/zero of=large bs=1M count=100", 10000, &result, NULL),
+                     MR_OK);
+    assert_int_equal(result.exit_code, -SIGXFSZ);
+}
+
+static void wait_passed(const folder_bound *bound, bool wanted)
+{
+    for (int i = 0; wanted && !folder_bound_passed(bound) && i < 10000; i++)
+        usleep(1000);
+    assert_int_equal(folder_bound_passed(bound), wanted);
+}
+
+static void test_a_folder_that_is_too_full_is_noticed(void **state)
+{
+    fixture *f = *state;
+    folder_bound *bound = NULL;
+    char block[4096] = {0};
+    assert_int_equal(mkdirat(f->fd, "deep", 0755), 0);
+    assert_int_equal(mkdirat(f->fd, "deep/er", 0755), 0);
+    assert_int_equal(folder_bound_open(f->fd, 256 * 1024, &bound, NULL), MR_OK);
+    wait_passed(bound, false);
+    int fd = openat(f->fd, "deep/er/full", O_WRONLY | O_CREAT, 0644);
+    for (int i = 0; i < 100; i++)
+        assert_int_equal(write(fd, block, sizeof block), sizeof block);
+    close(fd);
+    wait_passed(bound, true);
+    folder_bound_close(&bound);
+    assert_null(bound);
+}
+
+static void test_folders_that_are_nested_without_end_are_too_full(void **state)
+{
+    fixture *f = *state;
+    folder_bound *bound = NULL;
+    int at = dup(f->fd);
+    for (int i = 0; i < 100; i++) {
+        assert_int_equal(mkdirat(at, "d", 0755), 0);
+        int next = openat(at, "d", O_RDONLY | O_DIRECTORY);
+        close(at);
+        at = next;
+    }
+    close(at);
+    assert_int_equal(folder_bound_open(f->fd, 1 << 30, &bound, NULL), MR_OK);
+    wait_passed(bound, true);
+    folder_bound_close(&bound);
 }
 
 static void test_a_program_that_is_not_there_is_told(void **state)
@@ -401,6 +474,12 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_output_is_cut_with_a_note, setup, teardown),
         cmocka_unit_test_setup_teardown(test_detached_processes_end_with_the_program, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_deadline_ends_a_program_that_ignores_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_too_many_processes_end_a_program, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_it_left_behind_is_counted, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_file_grows_to_its_bound_only, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_folder_that_is_too_full_is_noticed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_folders_that_are_nested_without_end_are_too_full, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_a_program_that_is_not_there_is_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_sealed_files_are_listed_with_their_hashes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_seal_that_was_cut_short_goes_on, setup, teardown),

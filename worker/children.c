@@ -32,7 +32,7 @@ struct task_children {
     supervisor *supervisor;
     children_changed changed;
     void *arg;
-    process_table table;
+    mr_process_table table;
     int open_handles;
     bool stale_record; /* the recorded processes are not those that run */
 };
@@ -178,7 +178,7 @@ static void survey(task_children *c, bool measure)
 {
     size_t count;
     mr_error error;
-    if (process_table_read(&c->table, &error) != MR_OK) {
+    if (mr_process_table_read(&c->table, &error) != MR_OK) {
         mr_log_failure(MR_WARN, "processes cannot be measured", &error);
         return;
     }
@@ -186,7 +186,7 @@ static void survey(task_children *c, bool measure)
     if (trees == NULL && supervisor_process_count(c->supervisor) > 0)
         return;
     task_trees_measure(&c->table, getpid(), trees, count);
-    size_t killed = task_trees_kill_strays(&c->table, getpid(), trees, count);
+    size_t killed = task_trees_kill_strays(&c->table, trees, count);
     if (killed > 0)
         mr_log(MR_WARN, "processes that tasks left behind are killed", MR_INT("processes", killed));
     for (size_t i = 0; measure && i < count; i++)
@@ -342,8 +342,8 @@ static void end_all(task_children *c)
         kill_child(c, task);
         close_child(c, task);
     }
-    while (process_table_read(&c->table, &error) == MR_OK &&
-           task_trees_kill_strays(&c->table, getpid(), NULL, 0) > 0)
+    while (mr_process_table_read(&c->table, &error) == MR_OK &&
+           task_trees_kill_strays(&c->table, NULL, 0) > 0)
         while (waitpid(-1, NULL, 0) > 0)
             ;
     record_children(c);
@@ -356,7 +356,7 @@ void children_close(task_children **children_handle)
         return;
     end_all(c);
     supervisor_close(&c->supervisor);
-    process_table_fini(&c->table);
+    mr_process_table_fini(&c->table);
     uv_close((uv_handle_t *)&c->due, on_closed);
     uv_close((uv_handle_t *)&c->sample, on_closed);
     uv_close((uv_handle_t *)&c->ended, on_closed);

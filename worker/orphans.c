@@ -1,14 +1,13 @@
 #include "worker/orphans.h"
 
 #include "core/fault.h"
+#include "core/process_end.h"
 #include "core/slice.h"
 #include "worker/host.h"
-#include "worker/process_table.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
@@ -91,53 +90,34 @@ static int by_pid(const void *a, const void *b)
     return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
+typedef struct former_life {
+    const task_record *records; /* by pid */
+    size_t count;
+} former_life;
+
 /* Whether the process is a recorded task or of its session. A session whose leader is gone keeps its number
  * from being given away; where the leader lives it must be the recorded one. */
-static bool is_left_behind(const process_table *table, const process_info *process,
-                           const task_record *records, size_t count)
+static bool is_left_behind(void *arg, const mr_process_table *table, const mr_process_info *process)
 {
+    const former_life *former = arg;
     task_record wanted = {.pid = process->session};
-    const task_record *record = bsearch(&wanted, records, count, sizeof *records, by_pid);
-    if (record == NULL || process->start_time < record->start_time)
+    const task_record *record =
+        bsearch(&wanted, former->records, former->count, sizeof *former->records, by_pid);
+    if (record == NULL || process->state == 'Z' || process->start_time < record->start_time)
         return false;
-    const process_info *leader = process_table_find(table, record->pid);
+    const mr_process_info *leader = mr_process_table_find(table, record->pid);
     return leader == NULL || leader->start_time == record->start_time;
-}
-
-static bool descends_from_left_behind(const process_table *table, const process_info *process,
-                                      const task_record *records, size_t count)
-{
-    for (int depth = 0; process != NULL && process->pid > 1 && depth < 100; depth++) {
-        if (is_left_behind(table, process, records, count))
-            return true;
-        process = process_table_find(table, process->parent);
-    }
-    return false;
-}
-
-static size_t kill_once(const process_table *table, const task_record *records, size_t count)
-{
-    size_t killed = 0;
-    for (size_t i = 0; i < table->count; i++) {
-        const process_info *process = &table->items[i];
-        if (process->state == 'Z' || process->pid == getpid() ||
-            !descends_from_left_behind(table, process, records, count))
-            continue;
-        if (kill(process->pid, SIGKILL) == 0)
-            killed++;
-    }
-    return killed;
 }
 
 /* Until a look finds none: what was killed may have started others meanwhile. */
 static mr_err kill_all(const task_record *records, size_t count, size_t *ret_killed, mr_error *ret_error)
 {
-    process_table table = {0};
+    mr_process_table table = {0};
+    former_life former = {records, count};
     mr_err err = MR_OK;
     *ret_killed = 0;
     for (int waited_ms = 0;; waited_ms += LOOK_AGAIN_MS) {
-        err = process_table_read(&table, ret_error);
-        size_t killed = err == MR_OK ? kill_once(&table, records, count) : 0;
+        size_t killed = mr_process_trees_kill(&table, is_left_behind, &former);
         if (killed > *ret_killed)
             *ret_killed = killed;
         if (killed == 0)
@@ -149,7 +129,7 @@ static mr_err kill_all(const task_record *records, size_t count, size_t *ret_kil
         }
         nanosleep(&(struct timespec){.tv_nsec = LOOK_AGAIN_MS * 1000000L}, NULL);
     }
-    process_table_fini(&table);
+    mr_process_table_fini(&table);
     return err;
 }
 

@@ -371,6 +371,13 @@ static void describe_exit(const supervised *task, task_exit exit, mr_error *ret_
 {
     if (task->said_last_word)
         mr_fail(ret_error, MR_EBUG, "stopped without being told to");
+    else if (exit.signal == SIGKILL && task->assignment->kind == KIND(PROGRAM))
+        mr_fail(ret_error,
+                MR_EBUG, /* counts as an attempt: a program that kills its task would be tried for ever */
+                "its task was killed by signal %d (%s): by the program itself, by people, or by a machine "
+                "short of "
+                "memory",
+                exit.signal, strsignal(exit.signal));
     else if (exit.signal ==
              SIGKILL) /* from outside: people, or the kernel short of memory; a crash has other signals */
         mr_fail(ret_error, MR_EUNAVAILABLE, "killed by signal %d (%s)", exit.signal, strsignal(exit.signal));

@@ -320,7 +320,7 @@ static void program_is_never_started_again(void **state)
     fixture *f = *state;
     assign(f, KIND(PROGRAM), 1, 1);
     exit_task(f, f->last_started, 0, 9);
-    expect_report(f, STATE(FAILED), "killed by signal 9");
+    expect_report(f, STATE(FAILED), "killed by signal 9 (Killed): by the program itself");
     assign(f, KIND(PROGRAM), 1, 2);
     advance(f, 3600 * 1000);
     assert_int_equal(f->started, 1);

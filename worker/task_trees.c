@@ -1,7 +1,9 @@
 #include "worker/task_trees.h"
 
-#include <signal.h>
+#include "core/process_end.h"
+
 #include <stdlib.h>
+#include <unistd.h>
 
 static int by_pid(const void *a, const void *b)
 {
@@ -15,7 +17,7 @@ static task_tree *find(const task_tree *trees, size_t count, int pid)
     return count == 0 ? NULL : bsearch(&wanted, trees, count, sizeof *trees, by_pid);
 }
 
-void task_trees_measure(const process_table *table, int parent, task_tree *trees, size_t count)
+void task_trees_measure(const mr_process_table *table, int parent, task_tree *trees, size_t count)
 {
     if (count == 0)
         return;
@@ -25,8 +27,8 @@ void task_trees_measure(const process_table *table, int parent, task_tree *trees
         trees[i].frozen = false;
     }
     for (size_t i = 0; i < table->count; i++) {
-        const process_info *process = &table->items[i];
-        const process_info *branch = process_table_branch(table, process, parent);
+        const mr_process_info *process = &table->items[i];
+        const mr_process_info *branch = mr_process_table_branch(table, process, parent);
         task_tree *tree = branch == NULL ? NULL : find(trees, count, branch->pid);
         if (tree == NULL)
             continue;
@@ -36,16 +38,25 @@ void task_trees_measure(const process_table *table, int parent, task_tree *trees
     }
 }
 
-size_t task_trees_kill_strays(const process_table *table, int parent, const task_tree *trees, size_t count)
+typedef struct known_trees {
+    const task_tree *trees;
+    size_t count;
+    int parent;
+} known_trees;
+
+static bool is_stray(void *arg, const mr_process_table *table, const mr_process_info *process)
 {
-    size_t killed = 0;
-    for (size_t i = 0; i < table->count; i++) {
-        const process_info *process = &table->items[i];
-        const process_info *branch = process_table_branch(table, process, parent);
-        if (branch == NULL || process->state == 'Z' || find(trees, count, branch->pid) != NULL)
-            continue;
-        if (kill(process->pid, SIGKILL) == 0)
-            killed++;
-    }
-    return killed;
+    const known_trees *known = arg;
+    (void)table;
+    return process->parent == known->parent && process->state != 'Z' &&
+           find(known->trees, known->count, process->pid) == NULL;
+}
+
+size_t task_trees_kill_strays(mr_process_table *table, const task_tree *trees, size_t count)
+{
+    known_trees known = {trees, count, getpid()};
+    for (size_t i = 0; i < table->count; i++)
+        if (is_stray(&known, table, &table->items[i]))
+            return mr_process_trees_kill(table, is_stray, &known);
+    return 0;
 }

@@ -3,7 +3,7 @@
 #ifndef MR_WORKER_TASK_TREES_H
 #define MR_WORKER_TASK_TREES_H
 
-#include "worker/process_table.h"
+#include "core/process_table.h"
 
 typedef struct task_tree {
     int pid;               /* of the task */
@@ -13,10 +13,11 @@ typedef struct task_tree {
 } task_tree;
 
 /* Sorts `trees` by pid and fills in what they take. `parent` is the worker, the parent of all tasks. */
-void task_trees_measure(const process_table *table, int parent, task_tree *trees, size_t count);
+void task_trees_measure(const mr_process_table *table, int parent, task_tree *trees, size_t count);
 
-/* Kills what is below `parent` and below none of `trees`: what a task left behind came to the worker, its
- * subreaper. `trees` are sorted by pid. Returns how many. */
-size_t task_trees_kill_strays(const process_table *table, int parent, const task_tree *trees, size_t count);
+/* Kills what is below this process and below none of `trees`, which are sorted by pid: what a task left
+ * behind came to the worker, its subreaper. `table` is read anew where there is something to kill. Returns
+ * how many. */
+size_t task_trees_kill_strays(mr_process_table *table, const task_tree *trees, size_t count);
 
 #endif

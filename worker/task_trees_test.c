@@ -48,61 +48,61 @@ static void end_family(int child, int grandchild)
 static void memory_of_a_tree_includes_grandchildren(void **state)
 {
     (void)state;
-    process_table table = {0};
+    mr_process_table table = {0};
     int grandchild, child = start_family(&grandchild);
     task_tree trees[] = {{.pid = child}, {.pid = 1}};
-    assert_int_equal(process_table_read(&table, NULL), MR_OK);
+    assert_int_equal(mr_process_table_read(&table, NULL), MR_OK);
     task_trees_measure(&table, getpid(), trees, 2);
     assert_int_equal(trees[1].pid, child); /* sorted */
     assert_true(trees[1].memory_bytes >= GROWN_MIB * MIB);
     assert_false(trees[1].frozen);
     end_family(child, grandchild);
-    process_table_fini(&table);
+    mr_process_table_fini(&table);
 }
 
 static void stopped_task_is_seen_as_frozen(void **state)
 {
     (void)state;
-    process_table table = {0};
+    mr_process_table table = {0};
     siginfo_t info;
     int grandchild, child = start_family(&grandchild);
     task_tree tree = {.pid = child};
     kill(child, SIGSTOP);
     waitid(P_PID, (id_t)child, &info, WSTOPPED);
-    assert_int_equal(process_table_read(&table, NULL), MR_OK);
+    assert_int_equal(mr_process_table_read(&table, NULL), MR_OK);
     task_trees_measure(&table, getpid(), &tree, 1);
     assert_true(tree.frozen);
     end_family(child, grandchild);
-    process_table_fini(&table);
+    mr_process_table_fini(&table);
 }
 
 static void only_what_belongs_to_no_task_is_killed(void **state)
 {
     (void)state;
-    process_table table = {0};
+    mr_process_table table = {0};
     int kept_below, kept = start_family(&kept_below);
     int stray_below, stray = start_family(&stray_below);
     task_tree tree = {.pid = kept};
-    assert_int_equal(process_table_read(&table, NULL), MR_OK);
-    assert_int_equal(task_trees_kill_strays(&table, getpid(), &tree, 1), 2);
+    assert_int_equal(mr_process_table_read(&table, NULL), MR_OK);
+    assert_int_equal(task_trees_kill_strays(&table, &tree, 1), 2);
     assert_int_equal(waitpid(stray, NULL, 0), stray);
     assert_int_equal(waitpid(kept, NULL, WNOHANG), 0);
     end_family(kept, kept_below);
-    process_table_fini(&table);
+    mr_process_table_fini(&table);
 }
 
 static void own_process_is_found_with_its_session(void **state)
 {
     (void)state;
-    process_table table = {0};
-    assert_int_equal(process_table_read(&table, NULL), MR_OK);
-    const process_info *self = process_table_find(&table, getpid());
+    mr_process_table table = {0};
+    assert_int_equal(mr_process_table_read(&table, NULL), MR_OK);
+    const mr_process_info *self = mr_process_table_find(&table, getpid());
     assert_non_null(self);
     assert_int_equal(self->parent, getppid());
     assert_int_equal(self->session, getsid(0));
     assert_true(self->rss_bytes > 0);
-    assert_null(process_table_find(&table, 0x7ffffff0));
-    process_table_fini(&table);
+    assert_null(mr_process_table_find(&table, 0x7ffffff0));
+    mr_process_table_fini(&table);
 }
 
 int main(void)

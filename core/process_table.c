@@ -1,4 +1,4 @@
-#include "worker/process_table.h"
+#include "core/process_table.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -11,7 +11,7 @@
 enum { DEPTH_MAX = 1000 }; /* parents may change while the table is read: no endless walk */
 
 /* The text after the command's name, which may hold blanks and brackets itself. */
-static bool parse_stat(const char *text, process_info *ret_process)
+static bool parse_stat(const char *text, mr_process_info *ret_process)
 {
     static size_t page_bytes;
     long rss_pages;
@@ -32,7 +32,7 @@ static bool parse_stat(const char *text, process_info *ret_process)
     return true;
 }
 
-static bool read_process(int proc_fd, const char *name, process_info *ret_process)
+static bool read_process(int proc_fd, const char *name, mr_process_info *ret_process)
 {
     char path[32], text[1024];
     snprintf(path, sizeof path, "%.20s/stat", name);
@@ -48,11 +48,11 @@ static bool read_process(int proc_fd, const char *name, process_info *ret_proces
     return parse_stat(text, ret_process);
 }
 
-static mr_err add(process_table *table, const process_info *process)
+static mr_err add(mr_process_table *table, const mr_process_info *process)
 {
     if (table->count == table->capacity) {
         size_t capacity = table->capacity == 0 ? 64 : table->capacity * 2;
-        process_info *items = realloc(table->items, capacity * sizeof *items);
+        mr_process_info *items = realloc(table->items, capacity * sizeof *items);
         if (items == NULL)
             return MR_ENOMEM;
         table->items = items;
@@ -64,11 +64,11 @@ static mr_err add(process_table *table, const process_info *process)
 
 static int by_pid(const void *a, const void *b)
 {
-    const process_info *x = a, *y = b;
+    const mr_process_info *x = a, *y = b;
     return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-mr_err process_table_read(process_table *table, mr_error *ret_error)
+mr_err mr_process_table_look(mr_process_table *table, mr_process_seen seen, void *arg, mr_error *ret_error)
 {
     DIR *proc = opendir("/proc");
     if (proc == NULL)
@@ -76,11 +76,14 @@ mr_err process_table_read(process_table *table, mr_error *ret_error)
     mr_err err = MR_OK;
     table->count = 0;
     for (struct dirent *entry; err == MR_OK && (entry = readdir(proc)) != NULL;) {
-        process_info process;
+        mr_process_info process = {0};
         if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
             continue;
-        if (read_process(dirfd(proc), entry->d_name, &process))
-            err = add(table, &process);
+        if (!read_process(dirfd(proc), entry->d_name, &process))
+            continue;
+        err = add(table, &process);
+        if (err == MR_OK && seen != NULL)
+            seen(arg, table, &table->items[table->count - 1]);
     }
     closedir(proc);
     if (err != MR_OK)
@@ -90,26 +93,32 @@ mr_err process_table_read(process_table *table, mr_error *ret_error)
     return MR_OK;
 }
 
-void process_table_fini(process_table *table)
+mr_err mr_process_table_read(mr_process_table *table, mr_error *ret_error)
 {
-    free(table->items);
-    *table = (process_table){0};
+    return mr_process_table_look(table, NULL, NULL, ret_error);
 }
 
-const process_info *process_table_find(const process_table *table, int pid)
+void mr_process_table_fini(mr_process_table *table)
 {
-    process_info wanted = {.pid = pid};
+    free(table->items);
+    *table = (mr_process_table){0};
+}
+
+const mr_process_info *mr_process_table_find(const mr_process_table *table, int pid)
+{
+    mr_process_info wanted = {.pid = pid};
     if (table->count == 0)
         return NULL;
     return bsearch(&wanted, table->items, table->count, sizeof *table->items, by_pid);
 }
 
-const process_info *process_table_branch(const process_table *table, const process_info *process, int parent)
+const mr_process_info *mr_process_table_branch(const mr_process_table *table, const mr_process_info *process,
+                                               int parent)
 {
     for (int depth = 0; process != NULL && depth < DEPTH_MAX; depth++) {
         if (process->parent == parent)
             return process;
-        process = process_table_find(table, process->parent);
+        process = mr_process_table_find(table, process->parent);
     }
     return NULL;
 }
