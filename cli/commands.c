@@ -38,6 +38,11 @@ static const option_spec backfill_options[] = {
     {"--to", "TIME", "last due time; not after now"},
     {"--dry-run", NULL, "only show which runs it would be"},
     {0}};
+static const option_spec replay_options[] = {{"--dataset", "NAME", "of this dataset only"},
+                                             {"--run", "RUN", "that this run rejected only"},
+                                             {"--force", NULL, "also those that were replayed before"},
+                                             {"--wait", NULL, "until the run has ended"},
+                                             {0}};
 
 const cli_command commands[] = {
     {"tenant", "apply", "DIR", 1, 1, apply_options, tenant_apply,
@@ -129,6 +134,15 @@ const cli_command commands[] = {
      "  millrace rejected list client_a --dataset speed-tracking-data --limit 10\n"},
     {"rejected", "show", "TENANT TOPIC OFFSET", 3, 3, none, rejected_show, "Shows one rejected row", NULL,
      "  millrace rejected show client_a client_a.speed-tracking-data.rejected 17\n"},
+    {"rejected", "replay", "TENANT", 1, 1, replay_options, rejected_replay,
+     "Gives rejected rows to conversion again, in a run of its own",
+     "  For rows whose cause has gone: the schema has more columns, there are more null values, the store "
+     "was "
+     "mended.\n"
+     "  Rows that fail again are rejected again. With --wait the exit code is 0 when the run has "
+     "completed.\n",
+     "  millrace rejected replay client_a --wait\n"
+     "  millrace rejected replay client_a --dataset speed-tracking-data --run manual-1\n"},
     {NULL, "query", "TENANT SQL", 2, 2, none, query, "Asks a tenant's stores by read-only SQL",
      "  Rows are printed as they come. With --output json it is an array of objects.\n",
      "  millrace query client_a 'SELECT count(*) AS n FROM analytics'\n"

@@ -33,12 +33,15 @@ int schedule_resume(const cli_call *call);
 int schedule_backfill(const cli_call *call);
 int worker_list(const cli_call *call);
 int ledger(const cli_call *call);
-int rejected_list(const cli_call *call);
-int rejected_show(const cli_call *call);
 int status(const cli_call *call);
 
 /* audit_command.c */
 int audit(const cli_call *call);
+
+/* rejected_commands.c */
+int rejected_list(const cli_call *call);
+int rejected_show(const cli_call *call);
+int rejected_replay(const cli_call *call);
 
 /* query_command.c */
 int query(const cli_call *call);

@@ -1,4 +1,4 @@
-/* look_commands.c - looking on: workers, the ledger, rejected rows, health. */
+/* look_commands.c - looking on: workers, the ledger, health. */
 #include "cli/commands.h"
 
 #include <stdio.h>
@@ -42,42 +42,6 @@ int ledger(const cli_call *call)
     json_t *view;
     const int code = call_get(call, path, &view);
     return code == EXIT_DONE ? print_list(call, view, columns, COUNT(columns)) : code;
-}
-
-int rejected_list(const cli_call *call)
-{
-    static const column columns[] = {{"TOPIC", "topic"}, {"OFFSET", "offset"}, {"STAGE", "stage"},
-                                     {"FILE", "file"},   {"LINE", "line"},     {"REASON", "reason"}};
-    char *path = client_path("/tenants/%s/rejected", call->arguments[0]);
-    path = client_query(path, "dataset", call_option(call, "--dataset"));
-    path = client_query(path, "from", call_option(call, "--from"));
-    path = client_query(path, "limit", call_option(call, "--limit"));
-    json_t *view;
-    const int code = call_get(call, path, &view);
-    return code == EXIT_DONE ? print_list(call, view, columns, COUNT(columns)) : code;
-}
-
-int rejected_show(const cli_call *call)
-{
-    static const column lines[] = {{"topic", "topic"},
-                                   {"offset", "offset"},
-                                   {"run", "run"},
-                                   {"stage", "stage"},
-                                   {"reason", "reason"},
-                                   {"file", "file"},
-                                   {"line", "line"},
-                                   {"bytes", "bytes"},
-                                   {"length", "length"},
-                                   {"sha256", "sha256"},
-                                   {"connector", "connector"},
-                                   {"row", "raw"},
-                                   {"row (base64)", "raw_base64"}};
-    json_t *view;
-    const int code = call_get(
-        call,
-        client_path("/tenants/%s/rejected/%s/%s", call->arguments[0], call->arguments[1], call->arguments[2]),
-        &view);
-    return code == EXIT_DONE ? print_object(call, view, lines, COUNT(lines)) : code;
 }
 
 /* {"RUNNING":2,"STALLED":1} as "2 running, 1 stalled"; "none" when all are 0. */

@@ -1,4 +1,5 @@
-/* run_wait.c - `run now --wait`: until all files that were ready at the call are in a final state.
+/* run_wait.c - `run now --wait`: until all files that were ready at the call are in a final state. A replay
+ * has no files: until its run is in one.
  *
  * Another run may have taken the files first, so files are followed, not the run; the run is only shown. A
  * coordinator that is away is waited for.
@@ -18,7 +19,7 @@ typedef struct waiting {
     const cli_call *call;
     const char *tenant;
     const char *run_id;
-    json_t *files; /* of the call: "upload_id" */
+    json_t *files; /* of the call: "upload_id"; NULL: of a replay */
     size_t open, taken, failed;
     json_t *run; /* last view */
     bool terminal;
@@ -129,7 +130,7 @@ static int follow(waiting *self)
         if (code != EXIT_DONE)
             return code;
         show_progress(self);
-        if (self->open == 0)
+        if (self->open == 0 && self->files != NULL)
             return look_at_run(self);
         if (run_is_final(self) && self->taken == 0)
             return EXIT_DONE;
@@ -142,6 +143,7 @@ static int conclude(const waiting *self)
     static const column lines[] = {
         {"run", "run_id"},          {"state", "state"},       {"reason", "reason"},      {"files", "files"},
         {"delivered", "delivered"}, {"rejected", "rejected"}, {"abandoned", "abandoned"}};
+    static const char *const good[] = {"COMPLETED", "COMPLETED_WITH_REJECTS", NULL};
     (void)print_object(self->call, json_incref(self->run), lines, COUNT(lines));
     if (self->failed > 0)
         fprintf(stderr, "millrace: %zu of %zu files are in a run that failed\n", self->failed,
@@ -149,6 +151,8 @@ static int conclude(const waiting *self)
     else if (self->open > 0)
         fprintf(stderr, "millrace: %zu of %zu files were not handled: the run is %s\n", self->open,
                 json_array_size(self->files), run_state(self));
+    if (self->files == NULL) /* a replay */
+        return is_one_of(run_state(self), good) ? EXIT_DONE : EXIT_FAILED;
     return self->failed > 0 || self->open > 0 ? EXIT_FAILED : EXIT_DONE;
 }
 

@@ -17,8 +17,11 @@ typedef struct mr_source_record {
     mr_slice raw;           /* of a rejected row: its bytes as read, at most 64 KiB */
     int64_t raw_length;     /* of a longer one: how long it is; else 0 */
     const char *raw_sha256; /* and the SHA-256 of all of it, in hex; else NULL */
-    const char *file;       /* where it stood, or NULL */
-    int64_t line;           /* from 1; 0: no lines */
+    /* How the bytes of a rejected CSV row are to be read: delimiter and quote (only the first: no quotes),
+     * and the row that names its cells. data NULL: not known, or no CSV. */
+    mr_slice raw_csv_dialect, raw_csv_header;
+    const char *file; /* where it stood, or NULL */
+    int64_t line;     /* from 1; 0: no lines */
     int64_t byte_first, byte_end;
 } mr_source_record;
 

@@ -158,13 +158,25 @@ static void put_run(mr_db *db, const mr_found_run *run)
         "tttt", run->run_json, run->run_uid, run->tenant, run->uid);
     mr_db_run(db,
               "UPDATE tenants SET next_seq = max(next_seq, ? + 1), next_manual = max(next_manual, coalesce("
-              "(SELECT max(CAST(substr(run_id, 8) AS INTEGER)) + 1 FROM runs WHERE uid = ?2 AND run_id GLOB"
-              " 'manual-[0-9]*'), 1)) WHERE uid = ?2",
+              "(SELECT max(CAST(substr(run_id, 8) AS INTEGER)) + 1 FROM runs WHERE uid = ?2 AND (run_id"
+              " GLOB 'manual-[0-9]*' OR run_id GLOB 'replay-[0-9]*')), 1)) WHERE uid = ?2",
               "it", run->seq, run->uid);
     mr_db_run(db,
               "UPDATE runs SET retried_by = ? WHERE run_uid = json_extract(?, '$.retry_of') AND retried_by IS"
               " NULL",
               "tt", run->run_uid, run->run_json);
+}
+
+static void put_replay(mr_db *db, const mr_found_run *run)
+{
+    if (mr_db_run(
+            db,
+            "INSERT OR IGNORE INTO replays(run_uid, uid, dataset, of_run, force) SELECT ?2, ?3,"
+            " json_extract(r, '$.dataset'), json_extract(r, '$.of_run'), json_extract(r, '$.force') FROM"
+            " (SELECT json_extract(?1, '$.replay') AS r) WHERE r IS NOT NULL",
+            "ttt", run->run_json, run->run_uid, run->uid) > 0)
+        mr_db_run(db, "UPDATE runs SET sealed_epoch = ? WHERE run_uid = ?", "it", (int64_t)REPLAY_SEALED,
+                  run->run_uid);
 }
 
 static void put_files(mr_db *db, const mr_found_run *run)
@@ -264,6 +276,7 @@ static mr_err execute_import(mr_db *db, void *arg, json_t **ret_answer, mr_error
     (void)ret_answer, (void)ret_error;
     put_pinned(db, run);
     put_run(db, run);
+    put_replay(db, run);
     put_files(db, run);
     put_datasets(db, run);
     put_sinks(db, run, import->spec);
@@ -280,7 +293,9 @@ static mr_err execute_import(mr_db *db, void *arg, json_t **ret_answer, mr_error
             "INSERT INTO epochs(tenant, connector, task, epoch) VALUES(?, 'program', 0, ?) ON CONFLICT DO"
             " UPDATE SET epoch = max(epoch, excluded.epoch)",
             "ti", run->tenant, run->program_epoch);
-    mr_audit(db, &(mr_audit_entry){.subject = run->run_uid, .after = json_loads(run->run_json, 0, NULL)});
+    mr_audit(db, &(mr_audit_entry){.subject = run->run_uid,
+                                   .after = json_pack("{s:I, s:I}", "seq", (json_int_t)run->seq,
+                                                      "sealed_epoch", (json_int_t)run->sealed_epoch)});
     return MR_OK;
 }
 

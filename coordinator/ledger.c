@@ -21,7 +21,8 @@ mr_err mr_service_list_ledger(mr_service *service, const char *tenant, const cha
         "l.rejected,"
         " l.abandoned FROM ledger_lines l JOIN runs r USING(run_uid) WHERE r.run_uid IN (SELECT run_uid FROM "
         "runs WHERE"
-        " uid = ? AND seq IS NOT NULL AND files > 0 AND (? IS NULL OR run_uid = ?) ORDER BY seq DESC LIMIT "
+        " uid = ? AND seq IS NOT NULL AND (files > 0 OR trigger = 'replay') AND (? IS NULL OR run_uid = ?) "
+        "ORDER BY seq DESC LIMIT "
         "?) AND"
         " (? IS NULL OR l.dataset = ?) AND r.state <> 'CANCELLED' ORDER BY l.seq, l.dataset, l.sink",
         "tttitt", row.uid, run, run != NULL ? one.run_uid : NULL, limit, dataset, dataset);

@@ -163,20 +163,6 @@ static mr_err plan_program(tenant_plan *plan, const mr_run *run, mr_error *ret_e
 
 /* --- source and fence --- */
 
-static void set_csv(mr_task_config *config, const mr_dataset *dataset)
-{
-    char one[2] = {dataset->csv_delimiter, '\0'};
-    mr_config_set(config, "csv.delimiter", one);
-    one[0] = dataset->csv_quote;
-    if (one[0] != '"')
-        mr_config_set(config, "csv.quote", one);
-    mr_config_set(config, "csv.first.row.as.header", dataset->csv_header ? "true" : "false");
-    json_t *nulls = json_array();
-    for (size_t i = 0; i < dataset->csv_null_value_count; i++)
-        json_array_append_new(nulls, json_string(dataset->csv_null_values[i]));
-    mr_config_set_json(config, "csv.null.values", nulls);
-}
-
 /* Runs that were final before this one began: the same list however often this is asked. */
 static json_t *closed_runs(tenant_plan *plan, const mr_run *run, const char *dataset)
 {
@@ -190,6 +176,33 @@ static json_t *closed_runs(tenant_plan *plan, const mr_run *run, const char *dat
     while (mr_query_next(query))
         json_array_append_new(closed, json_string(mr_query_text(query, 0)));
     return closed;
+}
+
+/* What the source of a replay reads in place of files. */
+static void set_replay(tenant_plan *plan, const mr_run *run, const mr_dataset *dataset)
+{
+    mr_task_config *config = &plan->config;
+    mr_config_set(config, "connector.class", "rejected");
+    mr_query *query = mr_db_select(plan->service->db, "SELECT of_run, force FROM replays WHERE run_uid = ?",
+                                   "t", run->run_uid);
+    if (mr_query_next(query)) {
+        if (!mr_query_null(query, 0))
+            mr_config_set(config, "replay.run", mr_query_text(query, 0));
+        mr_config_set(config, "replay.force", mr_query_int(query, 1) != 0 ? "true" : "false");
+        mr_query_end(query);
+    }
+    mr_config_schemas(config, plan->service, plan->tenant, dataset);
+    mr_config_set(config, "files.type", dataset->file_type);
+    mr_config_null_values(config, dataset);
+}
+
+static void set_files(tenant_plan *plan, const mr_run *run, const mr_dataset *dataset)
+{
+    mr_config_set(&plan->config, "connector.class", "files");
+    set_path(plan, "files.root", "runs/%s", run->run_uid, 0);
+    set_path(plan, "files.manifest", "runs/%s/manifest-%lld.json", run->run_uid, run->sealed_epoch);
+    mr_config_set(&plan->config, "files.manifest.sha256", run->manifest_sha256);
+    mr_config_layout(&plan->config, dataset);
 }
 
 static mr_err set_source(tenant_plan *plan, const mr_run *run, const mr_dataset *dataset,
@@ -207,15 +220,12 @@ static mr_err set_source(tenant_plan *plan, const mr_run *run, const mr_dataset 
                       mr_db_int(service->db, 0,
                                 "SELECT key_schema_id FROM run_datasets WHERE run_uid = ? AND dataset = ?",
                                 "tt", run->run_uid, dataset->name));
-    mr_config_set(config, "connector.class", "files");
-    set_path(plan, "files.root", "runs/%s", run->run_uid, 0);
-    set_path(plan, "files.manifest", "runs/%s/manifest-%lld.json", run->run_uid, run->sealed_epoch);
-    mr_config_set(config, "files.manifest.sha256", run->manifest_sha256);
-    mr_config_set(config, "files.type", dataset->file_type);
-    if (strcmp(dataset->file_type, "csv") == 0)
-        set_csv(config, dataset);
+    if (mr_run_replays(run))
+        set_replay(plan, run, dataset);
+    else
+        set_files(plan, run, dataset);
     mr_config_set_json(config, "closed.runs", closed_runs(plan, run, dataset->name));
-    if (max_rejected_percent >= 0) {
+    if (max_rejected_percent >= 0 && !mr_run_replays(run)) { /* what is rejected again has been judged */
         char text[40];
         snprintf(text, sizeof text, "%.17g", max_rejected_percent);
         mr_config_set(config, "max.rejected.percent", text);

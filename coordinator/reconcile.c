@@ -9,10 +9,11 @@ enum { OPEN_RUNS = 256, ROUNDS = 64, RETAIN_EVERY_MS = 60000, LATE_MS = 500, PAS
 
 typedef mr_err (*step_fn)(mr_service *service, const mr_run *run, bool *ret_moved, mr_error *ret_error);
 
+/* A replay has neither files to prepare nor a program to do so. */
 static mr_err start_program(mr_service *service, const mr_run *run, bool *ret_moved, mr_error *ret_error)
 {
     *ret_moved = true;
-    return mr_move_run(service, run, RUN_PROGRAM, NULL, ret_error);
+    return mr_move_run(service, run, mr_run_replays(run) ? RUN_SOURCE : RUN_PROGRAM, NULL, ret_error);
 }
 
 static const struct {

@@ -342,3 +342,14 @@ mr_err mr_service_list_audit(mr_service *service, const char *tenant, const char
                           (json_int_t)limit);
     return MR_OK;
 }
+
+mr_err mr_service_replay(mr_service *service, const char *key, const char *tenant, const char *name,
+                         const char *run, bool force, json_t **ret_answer, mr_error *ret_error)
+{
+    (void)service;
+    (void)key;
+    (void)ret_error;
+    *ret_answer = json_pack("{s:s, s:s*, s:s*, s:b}", "tenant", tenant, "dataset", name, "run", run, "force",
+                            (int)force);
+    return MR_OK;
+}

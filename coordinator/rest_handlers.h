@@ -25,6 +25,7 @@ void mr_handle_show_run(mr_request *request);
 void mr_handle_cancel_run(mr_request *request);
 void mr_handle_retry_run(mr_request *request);
 void mr_handle_abandon_run(mr_request *request);
+void mr_handle_replay(mr_request *request);
 void mr_handle_run_log(mr_request *request);
 
 /* rest_schedules.c */

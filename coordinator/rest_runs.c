@@ -80,6 +80,21 @@ void mr_handle_abandon_run(mr_request *request)
     act(request, mr_service_abandon_run);
 }
 
+void mr_handle_replay(mr_request *request)
+{
+    bool ok = true;
+    const char *key = mr_request_key(request, &ok);
+    const bool force = ok && mr_request_flag(request, "force", &ok);
+    if (!ok)
+        return;
+    json_t *answer = NULL;
+    mr_error error;
+    const mr_err err =
+        mr_service_replay(request->service, key, request->tenant, mr_request_query(request, "dataset"),
+                          mr_request_query(request, "run"), force, &answer, &error);
+    mr_request_view(request, 202, err, answer, &error);
+}
+
 void mr_handle_run_log(mr_request *request)
 {
     int fd = -1;

@@ -57,9 +57,11 @@ mr_err mr_retain(mr_service *service, mr_error *ret_error)
         "SELECT r.run_uid, r.tenant, r.run_id FROM runs r JOIN tenants t ON t.uid = r.uid JOIN specs s ON "
         "s.uid = "
         "t.uid AND"
-        " s.version = t.version WHERE r.removed = 0 AND r.files > 0 AND r.finished_ms > 0 AND r.state <> "
-        "'CANCELLED' AND"
-        " r.finished_ms < ? - 86400000 * s.retention_days AND NOT EXISTS (SELECT 1 FROM runs n WHERE"
+        " s.version = t.version WHERE r.run_uid IN (SELECT run_uid FROM runs WHERE removed = 0 AND files > 0 "
+        "AND"
+        " finished_ms > 0 UNION ALL SELECT run_uid FROM runs WHERE removed = 0 AND trigger = 'replay' AND"
+        " finished_ms > 0) AND r.state <> 'CANCELLED' AND r.finished_ms < ? - 86400000 * s.retention_days "
+        "AND NOT EXISTS (SELECT 1 FROM runs n WHERE"
         " n.run_uid = r.retried_by AND n.state IN ('QUEUED','CLAIMING')) LIMIT ?",
         "ii", service->now_ms, (int64_t)BATCH);
     while (mr_query_next(query)) {

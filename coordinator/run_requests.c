@@ -39,21 +39,28 @@ static json_t *ready_files(mr_db *db, const char *uid)
     return files;
 }
 
-static void insert_queued(mr_db *db, const run_request *request, const char *trigger, char *run_uid)
+void mr_queue_run(mr_db *db, const mr_service *service, const mr_tenant *tenant, const char *trigger,
+                  char *run_uid, char *run_id)
 {
     int64_t number = mr_db_int(db, 0,
                                "UPDATE tenants SET next_manual = next_manual + 1 WHERE uid = ? RETURNING"
                                " next_manual - 1",
-                               "t", request->tenant.uid);
-    char run_id[40];
-    snprintf(run_id, sizeof run_id, "manual-%lld", (long long)number);
+                               "t", tenant->uid);
+    bool replay = strcmp(trigger, RUN_TRIGGER_REPLAY) == 0;
+    snprintf(run_id, 40, "%s-%lld", replay ? trigger : "manual", (long long)number);
     mr_random_hex(run_uid, UID_BYTES);
     mr_db_run(db,
               "INSERT INTO runs(run_uid, tenant, uid, run_id, trigger, state, version, created_ms) VALUES(?, "
               "?, ?, ?, ?,"
               " 'QUEUED', ?, ?)",
-              "tttttii", run_uid, request->tenant.tenant, request->tenant.uid, run_id, trigger,
-              request->tenant.version, request->service->now_ms);
+              "tttttii", run_uid, tenant->tenant, tenant->uid, run_id, trigger, tenant->version,
+              service->now_ms);
+}
+
+static void insert_queued(mr_db *db, const run_request *request, const char *trigger, char *run_uid)
+{
+    char run_id[40];
+    mr_queue_run(db, request->service, &request->tenant, trigger, run_uid, run_id);
     mr_audit(db, &(mr_audit_entry){.subject = run_id,
                                    .after = json_pack("{s:s, s:s, s:s, s:o}", "state", RUN_QUEUED, "trigger",
                                                       trigger, "run_uid", run_uid, "retry_of",
@@ -74,8 +81,8 @@ static mr_err execute_run_now(mr_db *db, void *arg, json_t **ret_answer, mr_erro
     return MR_OK;
 }
 
-static mr_err find_active_tenant(mr_service *service, const char *tenant, mr_tenant *ret_tenant,
-                                 mr_error *ret_error)
+mr_err mr_find_active_tenant(mr_service *service, const char *tenant, mr_tenant *ret_tenant,
+                             mr_error *ret_error)
 {
     mr_err err = mr_find_tenant(service, tenant, ret_tenant, ret_error);
     if (err == MR_OK && strcmp(ret_tenant->state, "ACTIVE") != 0)
@@ -87,7 +94,7 @@ mr_err mr_service_run_now(mr_service *service, const char *key, const char *tena
                           mr_error *ret_error)
 {
     run_request request = {.service = service};
-    mr_err err = find_active_tenant(service, tenant, &request.tenant, ret_error);
+    mr_err err = mr_find_active_tenant(service, tenant, &request.tenant, ret_error);
     if (err != MR_OK)
         return err;
     return mr_apply(service, "run_now", tenant, key, execute_run_now, &request, ret_answer, ret_error);
@@ -257,7 +264,7 @@ mr_err mr_service_retry_run(mr_service *service, const char *key, const char *te
     mr_err err = answered(service, "retry_run", tenant, key, ret_answer, ret_error);
     if (err != MR_OK || *ret_answer != NULL)
         return err;
-    err = find_active_tenant(service, tenant, &request.tenant, ret_error);
+    err = mr_find_active_tenant(service, tenant, &request.tenant, ret_error);
     if (err == MR_OK)
         err = mr_find_run(service, tenant, run, &request.run, ret_error);
     if (err != MR_OK)

@@ -57,35 +57,39 @@ static void pin_dataset(mr_db *db, const mr_run_start *start, const char *datase
     }
 }
 
-/* With a program every dataset may get files; without one only those that have some. */
-static void pin_datasets(mr_db *db, const mr_run_start *start, int64_t seq)
+/* With a program every dataset may get files; without one only those that have some. A replay says which. */
+static void pin_datasets(mr_db *db, const mr_run_start *start, bool replay, int64_t seq)
 {
     bool program = start->spec->program != NULL || start->spec->agreement->program_command_count > 0;
     for (size_t i = 0; i < start->spec->dataset_count; i++) {
         const char *dataset = start->spec->datasets[i]->name;
-        if (program || mr_db_int(db, 0,
-                                 "SELECT count(*) FROM run_files JOIN uploads USING(upload_id) WHERE"
-                                 " run_files.run_uid = ? AND dataset = ?",
-                                 "tt", start->run_uid, dataset) > 0)
+        if (replay ? mr_replay_covers(db, start->run_uid, dataset)
+                   : program || mr_db_int(db, 0,
+                                          "SELECT count(*) FROM run_files JOIN uploads USING(upload_id) WHERE"
+                                          " run_files.run_uid = ? AND dataset = ?",
+                                          "tt", start->run_uid, dataset) > 0)
             pin_dataset(db, start, dataset, seq);
     }
 }
 
-/* The row is there; turns it into CLAIMING or SKIPPED. */
+/* The row is there; turns it into CLAIMING or SKIPPED. A replay has no files, and seals nothing: its epoch of
+ * that is one that no attempt has. */
 static void begin_run(mr_db *db, mr_run_start *start)
 {
     int64_t seq =
         mr_db_int(db, 0, "UPDATE tenants SET next_seq = next_seq + 1 WHERE uid = ? RETURNING next_seq - 1",
                   "t", start->tenant.uid);
-    int64_t files = claim_uploads(db, start);
+    bool replay = mr_db_int(db, 0, "SELECT 1 FROM replays WHERE run_uid = ?", "t", start->run_uid) != 0;
+    int64_t files = replay ? 0 : claim_uploads(db, start);
+    bool work = replay || files > 0;
     mr_db_run(db,
-              "UPDATE runs SET seq = ?, state = ?, version = ?, files = ?, finished_ms = ?, reason = ? WHERE"
-              " run_uid = ?",
-              "itiiitt", seq, files > 0 ? RUN_CLAIMING : RUN_SKIPPED, start->tenant.version, files,
-              files > 0 ? (int64_t)0 : start->service->now_ms, files > 0 ? NULL : "no file was ready",
-              start->run_uid);
-    if (files > 0) {
-        pin_datasets(db, start, seq);
+              "UPDATE runs SET seq = ?, state = ?, version = ?, files = ?, finished_ms = ?, reason = ?,"
+              " sealed_epoch = nullif(?, 0) WHERE run_uid = ?",
+              "itiiitit", seq, work ? RUN_CLAIMING : RUN_SKIPPED, start->tenant.version, files,
+              work ? (int64_t)0 : start->service->now_ms, work ? NULL : "no file was ready",
+              replay ? (int64_t)REPLAY_SEALED : (int64_t)0, start->run_uid);
+    if (work) {
+        pin_datasets(db, start, replay, seq);
         return;
     }
     mr_db_run(db,

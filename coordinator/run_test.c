@@ -324,6 +324,38 @@ static void an_abandoned_run_is_fenced_and_skipped(void **state)
     assert_int_equal(scope->skips[0]->end, 3);
 }
 
+static void a_replay_is_a_run_without_files_and_program(void **state)
+{
+    service_fixture *fixture = *state;
+    fixture_status status;
+    json_t *answer = NULL;
+    fixture_apply(fixture, "a", NEVER,
+                  "\"program\": {\"command\": [\"true\"]}, \"max_rejected_percent\": 10,");
+    assert_int_equal(mr_service_replay(fixture->service, "k", "a", "other", NULL, false, &answer, NULL),
+                     MR_ENOTFOUND);
+    fixture_upload(fixture, "a", "waits.csv", NULL);
+    assert_int_equal(mr_service_replay(fixture->service, "k", "a", NULL, NULL, true, &answer, NULL), MR_OK);
+    json_decref(answer);
+    fixture_pass(fixture, 1);
+    fixture_report(fixture, NULL, 0);
+    assert_string_equal(fixture_run_state(fixture, "a"), "SOURCE");
+    const Mr__Proto__Assignment *source = fixture_assignment(fixture, "rows-source");
+    assert_string_equal(mr_assignment_property(source, "connector.class"), "rejected");
+    assert_string_equal(mr_assignment_property(source, "replay.force"), "true");
+    assert_null(mr_assignment_property(source, "max.rejected.percent"));
+    fixture_source_ended(&status, source, 0, 0, 3);
+    assert_true(fixture_say(fixture, &status));
+    fixture_pass(fixture, 1);
+    assert_string_equal(fixture_run_state(fixture, "a"), "COMPLETED_WITH_REJECTS");
+    assert_int_equal(ledger(fixture, "a", "rejected_source"), 3);
+    assert_true(fixture_exists(fixture, "tenants/a/in/waits.csv"));
+    fixture_pass(fixture, (int64_t)40 * 86400000);
+    char uid[64], folder[128];
+    newest_uid(fixture, "a", uid);
+    snprintf(folder, sizeof folder, "tenants/a/done/%s", uid);
+    assert_false(fixture_exists(fixture, folder));
+}
+
 static void too_many_rejected_rows_fail_the_run(void **state)
 {
     service_fixture *fixture = *state;
@@ -616,6 +648,7 @@ int main(void)
         TEST(a_cancelled_run_gives_its_files_back),
         TEST(a_run_with_committed_rows_is_not_cancelled),
         TEST(an_abandoned_run_is_fenced_and_skipped),
+        TEST(a_replay_is_a_run_without_files_and_program),
         TEST(too_many_rejected_rows_fail_the_run),
         TEST(a_lost_worker_gives_its_task_a_new_epoch),
         TEST(a_new_incarnation_owns_nothing),

@@ -123,7 +123,7 @@ mr_err mr_service_run_now(mr_service *service, const char *key, const char *tena
 mr_err mr_service_list_runs(mr_service *service, const char *tenant, int64_t limit, json_t **ret_view,
                             mr_error *ret_error);
 /* `run` is a run_id or run_uid.
- * {"tenant","run_id","run_uid","state","trigger":"schedule|manual|retry","due","reason",
+ * {"tenant","run_id","run_uid","state","trigger":"schedule|manual|retry|replay","due","reason",
  * "created_at","finished_at","files","attempts","delivered","rejected","abandoned","log":bool,
  * "datasets":[{"dataset","state","read","filtered","rejected_source","produced","rejected_files","reason","ended"}],
  * "tasks":[{"connector","task","kind","state","step","worker","epoch","error"}]}; "reason" tells what a run
@@ -142,6 +142,10 @@ mr_err mr_service_cancel_run(mr_service *service, const char *key, const char *t
  * failed tasks again. */
 mr_err mr_service_retry_run(mr_service *service, const char *key, const char *tenant, const char *run,
                             json_t **ret_answer, mr_error *ret_error);
+/* Queues a run (trigger "replay") that gives rejected rows to conversion again: of a dataset, of a run, or
+ * NULL of all; those that were replayed before only with `force`. Answer: {"run_id","run_uid","state"}. */
+mr_err mr_service_replay(mr_service *service, const char *key, const char *tenant, const char *dataset,
+                         const char *run, bool force, json_t **ret_answer, mr_error *ret_error);
 mr_err mr_service_abandon_run(mr_service *service, const char *key, const char *tenant, const char *run,
                               json_t **ret_answer, mr_error *ret_error);
 

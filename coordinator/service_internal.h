@@ -43,6 +43,10 @@ enum {
 #define RUN_SKIPPED    "SKIPPED"
 #define RUN_ABANDONED  "ABANDONED"
 
+/* What a run came by: "schedule", "manual", "retry", or */
+#define RUN_TRIGGER_REPLAY "replay"
+enum { REPLAY_SEALED = -1 }; /* its sealed_epoch: it reads nothing that an attempt has sealed */
+
 /* SQL: a run that holds the next one back. */
 #define SQL_ACTIVE "('CLAIMING','CLAIMED','PROGRAM','SOURCE','CANCELLING','ABANDONING')"
 #define SQL_FINAL  "('COMPLETED','COMPLETED_WITH_REJECTS','FAILED','CANCELLED','SKIPPED','ABANDONED')"
@@ -228,6 +232,18 @@ mr_err mr_move_run(mr_service *service, const mr_run *run, const char *to, const
 /* Whether a step went well, for log, status and the reasons of runs. Returns when it is to be tried again;
  * INT64_MAX: it went well. */
 int64_t mr_told(mr_service *service, mr_err err, const mr_error *error, const char *what, const char *tenant);
+
+/* run_requests.c: a QUEUED run behind all others, within a command. `run_uid` has UID_BYTES, `run_id` 40. */
+void mr_queue_run(mr_db *db, const mr_service *service, const mr_tenant *tenant, const char *trigger,
+                  char *run_uid, char *run_id);
+/* MR_EREFUSED when it is being deleted. */
+mr_err mr_find_active_tenant(mr_service *service, const char *tenant, mr_tenant *ret_tenant,
+                             mr_error *ret_error);
+
+/* run_replay.c: whether the run reads rejected rows in place of files; whether it reads those of the dataset.
+ */
+bool mr_run_replays(const mr_run *run);
+bool mr_replay_covers(mr_db *db, const char *run_uid, const char *dataset);
 
 /* --- the run machine: each does what is next, *ret_moved tells whether the run's state changed --- */
 

@@ -123,6 +123,10 @@ static const char *const steps[] = {
     "ALTER TABLE tenants ADD COLUMN time_zone TEXT NOT NULL DEFAULT 'UTC';"
     "ALTER TABLE tenants ADD COLUMN suspended INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE tenants ADD COLUMN schedule_note TEXT;",
+    /* 5: replays: what such a run reads; a dataset or run that is NULL: all */
+    "CREATE TABLE replays(run_uid TEXT PRIMARY KEY, uid TEXT NOT NULL, dataset TEXT, of_run TEXT,"
+    " force INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX runs_replays ON runs(finished_ms) WHERE removed = 0 AND trigger = 'replay';",
 };
 
 mr_err mr_state_migrate(mr_db *db, mr_error *ret_error)

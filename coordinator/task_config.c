@@ -115,6 +115,28 @@ void mr_config_schemas(mr_task_config *config, mr_service *service, const mr_ten
         json_decref(schemas); /* `schema` alone is in the topic */
 }
 
+void mr_config_null_values(mr_task_config *config, const mr_dataset *dataset)
+{
+    json_t *nulls = json_array();
+    for (size_t i = 0; i < dataset->csv_null_value_count; i++)
+        json_array_append_new(nulls, json_string(dataset->csv_null_values[i]));
+    mr_config_set_json(config, "csv.null.values", nulls);
+}
+
+void mr_config_layout(mr_task_config *config, const mr_dataset *dataset)
+{
+    char one[2] = {dataset->csv_delimiter, '\0'};
+    mr_config_set(config, "files.type", dataset->file_type);
+    if (strcmp(dataset->file_type, "csv") != 0)
+        return;
+    mr_config_set(config, "csv.delimiter", one);
+    one[0] = dataset->csv_quote;
+    if (one[0] != '"')
+        mr_config_set(config, "csv.quote", one);
+    mr_config_set(config, "csv.first.row.as.header", dataset->csv_header ? "true" : "false");
+    mr_config_null_values(config, dataset);
+}
+
 void mr_config_sink(mr_task_config *config, mr_service *service, const mr_agreement_sink *sink,
                     const mr_dataset *dataset)
 {

@@ -34,6 +34,9 @@ mr_err mr_config_schema(mr_task_config *config, mr_service *service, const mr_te
 void mr_config_schemas(mr_task_config *config, mr_service *service, const mr_tenant *tenant,
                        const mr_dataset *dataset);
 /* connector.class and options of a sink. */
+/* How the dataset's files are to be read: files.type, and for CSV csv.*. */
+void mr_config_layout(mr_task_config *config, const mr_dataset *dataset);
+void mr_config_null_values(mr_task_config *config, const mr_dataset *dataset); /* csv.null.values alone */
 void mr_config_sink(mr_task_config *config, mr_service *service, const mr_agreement_sink *sink,
                     const mr_dataset *dataset);
 /* kind-independent keys of docs/architecture.md section 4 that identify the tenant. */

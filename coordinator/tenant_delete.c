@@ -66,6 +66,7 @@ void mr_erase_tenant(mr_db *db, const mr_tenant *tenant)
     mr_db_run(db, "DELETE FROM sink_positions WHERE uid = ?", "t", uid);
     mr_db_run(db, "DELETE FROM sink_counts WHERE uid = ?", "t", uid);
     mr_db_run(db, "DELETE FROM uploads WHERE uid = ?", "t", uid);
+    mr_db_run(db, "DELETE FROM replays WHERE uid = ?", "t", uid);
     mr_db_run(db, "DELETE FROM runs WHERE uid = ?", "t", uid);
     mr_db_run(db, "DELETE FROM specs WHERE uid = ?", "t", uid);
     mr_db_run(db, "DELETE FROM schemas WHERE uid = ?", "t", uid);

@@ -67,6 +67,11 @@ bool assignment_boolean(const assignment *self, const char *name)
     return mr_option_boolean(table_of(self, name), self->props, name);
 }
 
+const char *assignment_option(const assignment *self, const char *name)
+{
+    return mr_option_text(self->class_options, self->props, name);
+}
+
 static mr_err find_kind(assignment *self, mr_error *ret_error)
 {
     static const char *const names[] = {"source", "sink", "program", "fence", "release"};
@@ -82,20 +87,22 @@ static mr_err find_kind(assignment *self, mr_error *ret_error)
 }
 
 /* The options of the connector's class, so that they are checked with the framework's own keys. */
-static mr_err find_class(assignment *self, const mr_option **ret_options, mr_error *ret_error)
+static mr_err find_class(assignment *self, mr_error *ret_error)
 {
     const char *name = mr_props_get(self->props, "connector.class");
     const mr_option *options = NULL;
     if (name == NULL)
         return mr_fail(ret_error, MR_EINVALID, "connector.class is missing");
-    if (self->kind == TASK_SOURCE && mr_source_find(name) != NULL)
+    if (self->kind == TASK_SOURCE && strcmp(name, REPLAY_CLASS) == 0)
+        options = task_replay_keys;
+    else if (self->kind == TASK_SOURCE && mr_source_find(name) != NULL)
         options = mr_source_find(name)->options;
     if (self->kind == TASK_SINK && mr_sink_find(name) != NULL)
         options = mr_sink_find(name)->options;
     if (options == NULL)
         return mr_fail(ret_error, MR_EINVALID, "connector.class: there is no %s \"%s\"",
                        self->kind == TASK_SOURCE ? "source" : "sink", name);
-    *ret_options = options;
+    self->class_options = options;
     return MR_OK;
 }
 
@@ -106,9 +113,10 @@ static mr_err check_options(assignment *self, mr_error *ret_error)
     for (const mr_option *const *table = assignment_tables(self->kind); *table != NULL; table++)
         tables[count++] = *table;
     if (self->kind == TASK_SOURCE || self->kind == TASK_SINK) {
-        mr_err err = find_class(self, &tables[count], ret_error);
+        mr_err err = find_class(self, ret_error);
         if (err != MR_OK)
             return err;
+        tables[count] = self->class_options;
     }
     const char *name = mr_props_get(self->props, "name");
     return mr_options_check(tables, self->props, name == NULL ? "task" : name, ret_error);

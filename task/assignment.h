@@ -18,6 +18,7 @@ typedef struct assignment {
     mr_bus_identity identity; /* points into props */
     const char *dataset;
     const char *connector_class; /* source, sink */
+    const mr_option *class_options;
     const char *topic;
     const char *rejected_topic;
     int32_t partitions;
@@ -37,6 +38,11 @@ void assignment_close(assignment **assignment); /* NULL-safe */
 const char *assignment_text(const assignment *assignment, const char *name);
 int64_t assignment_integer(const assignment *assignment, const char *name);
 bool assignment_boolean(const assignment *assignment, const char *name);
+/* The value of an option of the connector's class, or its default. */
+const char *assignment_option(const assignment *assignment, const char *name);
+
+/* What connector.class names where a source reads the dataset's rejected rows again (replay.h). */
+#define REPLAY_CLASS "rejected"
 
 /* The properties of an assignment that came from a worker: its config, and what its own fields say. */
 mr_err assignment_props(const Mr__Proto__Assignment *message, mr_props **ret_props, mr_error *ret_error);

@@ -62,6 +62,22 @@ const mr_option task_source_keys[] = {
     {0},
 };
 
+const mr_option task_replay_keys[] = {
+    TEXT("replay.run", NULL, false, "Identity of the run whose rejected rows are replayed; absent: of all."),
+    {.name = "replay.force",
+     .type = MR_OPTION_BOOLEAN,
+     .default_value = "false",
+     .help = "Also those that were replayed before."},
+    TEXT("schemas", NULL, false,
+         "JSON object from id to text of every schema in the topic; absent: the schema alone."),
+    TEXT("files.type", "csv", false, "What the files of the dataset are: csv or ndjson."),
+    {.name = "csv.null.values",
+     .type = MR_OPTION_LIST,
+     .default_value = "[]",
+     .help = "Texts that stand for null in unquoted cells of nullable fields, beside the empty cell."},
+    {0},
+};
+
 const mr_option task_sink_keys[] = {
     TEXT("schemas", NULL, false,
          "JSON object from id to text of every schema in the topic; absent: the schema alone."),

@@ -18,15 +18,21 @@ typedef struct dead_letter {
     const char *run_uid;
     const char *file; /* of a source; NULL: none */
     int64_t line, byte_first, byte_end;
-    int64_t length;     /* of a row that is cut in `value`; else 0 */
-    const char *sha256; /* of all of it */
-    const char *topic;  /* of a sink's record; NULL: of a source */
+    int64_t length;                   /* of a row that is cut in `value`; else 0 */
+    const char *sha256;               /* of all of it */
+    mr_slice csv_dialect, csv_header; /* how `value` is to be read (connectors/source.h); data NULL: no CSV */
+    const char *topic;                /* of a sink's record; NULL: of a source */
     int32_t partition;
     int64_t offset;
     mr_slice key, value;
 } dead_letter;
 
 mr_err dead_letter_send(mr_bus_writer *writer, const char *rejected_topic, const dead_letter *letter,
+                        mr_error *ret_error);
+
+/* What send wrote, read back: texts are copied into the arena, slices are the record's. What is missing is
+ * NULL or 0, run_uid "". MR_ENOMEM only. */
+mr_err dead_letter_read(const mr_record *record, mr_arena *arena, dead_letter *ret_letter,
                         mr_error *ret_error);
 
 /* "{run_seq}:{run_uid}" and back. */

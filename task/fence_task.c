@@ -2,6 +2,7 @@
 #include "bus/bus.h"
 #include "core/fault.h"
 #include "core/log.h"
+#include "task/replay.h"
 #include "task/source_position.h"
 #include "task/task.h"
 
@@ -48,6 +49,8 @@ static mr_err write_end(fence *self, mr_error *ret_error)
         err = source_position_print(&self->position, &json, ret_error);
     if (err == MR_OK)
         err = mr_bus_send_position(self->writer, mr_buf_slice(&key), mr_buf_slice(&json), ret_error);
+    if (err == MR_OK)
+        err = replay_release(self->work, self->writer, ret_error);
     if (err == MR_OK)
         err = mr_bus_commit(self->writer, ret_error);
     if (err == MR_OK)

@@ -5,6 +5,7 @@
 #include "bus/bus.h"
 #include "connectors/registry.h"
 #include "core/avro.h"
+#include "task/replay.h"
 #include "task/source_position.h"
 #include "task/task.h"
 
@@ -17,6 +18,8 @@ typedef struct source {
     mr_bus_writer *writer;
     const mr_source_class *class;
     void *self;
+    replay *replay; /* in place of class and self: its rows were rejected before */
+    mr_buf replayed_key, replayed;
     mr_env env;
     mr_avro_encoder *value_encoder, *key_encoder;
     mr_buf value, key;

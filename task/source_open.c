@@ -55,6 +55,12 @@ static void on_position(void *arg, mr_slice key, mr_slice value)
     position_search *search = arg;
     source *self = search->source;
     mr_buf run = {0};
+    if (search->err == MR_OK && mr_slice_equal(key, mr_buf_slice(&self->replayed_key))) {
+        search->err = mr_buf_append(&self->replayed, value.data, value.size);
+        if (search->err != MR_OK)
+            mr_fail(search->ret_error, search->err, "out of memory");
+        return;
+    }
     if (search->err != MR_OK || !source_position_key_parse(key, self->work->dataset, &run)) {
         mr_buf_fini(&run);
         return;
@@ -76,7 +82,9 @@ static mr_err load_position(source *self, mr_error *ret_error)
 {
     position_search search = {.source = self, .ret_error = ret_error};
     self->closed_runs = json_loads(assignment_text(self->work, "closed.runs"), JSON_REJECT_DUPLICATES, NULL);
-    mr_err err = mr_bus_load_positions(self->writer, on_position, &search, ret_error);
+    mr_err err = replay_key(self->work->dataset, &self->replayed_key, ret_error);
+    if (err == MR_OK)
+        err = mr_bus_load_positions(self->writer, on_position, &search, ret_error);
     if (err == MR_OK)
         err = search.err;
     if (err == MR_OK)
@@ -89,6 +97,9 @@ static mr_err load_position(source *self, mr_error *ret_error)
 
 static mr_err open_connector(source *self, mr_error *ret_error)
 {
+    if (strcmp(self->work->connector_class, REPLAY_CLASS) == 0)
+        return replay_open(self->work, self->bus, mr_buf_slice(&self->position.connector),
+                           mr_buf_slice(&self->replayed), &self->replay, ret_error);
     self->class = mr_source_find(self->work->connector_class);
     self->self = calloc(1, self->class->state_size);
     if (self->self == NULL)
@@ -121,6 +132,7 @@ void source_close(source *self)
     if (self->self != NULL)
         self->class->close(self->self);
     free(self->self);
+    replay_close(&self->replay);
     mr_bus_writer_close(&self->writer);
     mr_bus_close(&self->bus);
     mr_avro_encoder_close(&self->value_encoder);
@@ -130,6 +142,8 @@ void source_close(source *self)
     mr_buf_fini(&self->key);
     mr_buf_fini(&self->position_key);
     mr_buf_fini(&self->stale_keys);
+    mr_buf_fini(&self->replayed_key);
+    mr_buf_fini(&self->replayed);
     json_decref(self->closed_runs);
     mr_arena_fini(&self->arena);
     free(self->opened);

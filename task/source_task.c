@@ -45,6 +45,20 @@ static mr_err send_row(source *self, const mr_source_record *row, int64_t now_ms
     return mr_bus_send(self->writer, self->work->topic, partition, &record, ret_error);
 }
 
+/* What it was before, with this run and the reason of today. */
+static dead_letter rejected_again(const source *self, const mr_source_record *row, const dead_letter *today)
+{
+    dead_letter letter = *replay_letter(self->replay, row);
+    if (letter.topic == NULL) /* else: the sink that took no such record */
+        letter.connector = today->connector;
+    letter.task = today->task;
+    letter.stage = today->stage;
+    letter.reason = today->reason;
+    letter.run_seq = today->run_seq;
+    letter.run_uid = today->run_uid;
+    return letter;
+}
+
 static mr_err send_rejected(source *self, const mr_source_record *row, mr_error *ret_error)
 {
     dead_letter letter = {
@@ -60,9 +74,13 @@ static mr_err send_rejected(source *self, const mr_source_record *row, mr_error 
         .byte_end = row->byte_end,
         .length = row->raw_length,
         .sha256 = row->raw_sha256,
+        .csv_dialect = row->raw_csv_dialect,
+        .csv_header = row->raw_csv_header,
         .value = row->raw.data == NULL ? MR_SLICE_LITERAL("") : row->raw,
     };
     self->position.rejected++;
+    if (self->replay != NULL)
+        letter = rejected_again(self, row, &letter);
     return dead_letter_send(self->writer, self->work->rejected_topic, &letter, ret_error);
 }
 
@@ -74,12 +92,12 @@ static mr_err take_position(source *self, const mr_source_batch *batch, mr_error
         return mr_fail(ret_error, err, "out of memory");
     self->position.bytes += batch->bytes;
     self->position.rejected_files += batch->rejected_files;
-    if (batch->rejected_files > 0) {
-        const char *reason = batch->rejected_file_reason == NULL ? "" : batch->rejected_file_reason;
+    if (batch->rejected_file_reason != NULL)
         snprintf(self->position.rejected_file_reason, sizeof self->position.rejected_file_reason, "%s",
-                 reason);
-        mr_log(MR_WARN, "file rejected", MR_STR("run", self->work->run_uid), MR_STR("reason", reason));
-    }
+                 batch->rejected_file_reason);
+    if (batch->rejected_files > 0)
+        mr_log(MR_WARN, "file rejected", MR_STR("run", self->work->run_uid),
+               MR_STR("reason", batch->rejected_file_reason));
     return MR_OK;
 }
 
@@ -137,6 +155,8 @@ static mr_err commit(source *self, mr_error *ret_error)
 {
     status_step(self->task->status, "commit");
     mr_err err = remove_closed_runs(self, ret_error);
+    if (err == MR_OK && self->replay != NULL)
+        err = replay_keep(self->replay, self->writer, self->position.ended, ret_error);
     if (err == MR_OK)
         err = put_position(self, ret_error);
     if (err != MR_OK)
@@ -148,7 +168,9 @@ static mr_err commit(source *self, mr_error *ret_error)
     self->committed_once = true;
     self->uncommitted_since_ms = 0;
     mr_backoff_reset(&self->task->backoff);
-    if (self->class->committed != NULL)
+    if (self->replay != NULL)
+        MR_FAULT("replay_committed");
+    else if (self->class->committed != NULL)
         self->class->committed(self->self, mr_buf_slice(&self->position.connector));
     if (self->position.ended)
         MR_FAULT("source_end_committed");
@@ -181,7 +203,8 @@ static mr_err step(source *self, mr_error *ret_error)
     mr_arena_reset(&self->arena);
     status_step(self->task->status, "poll");
     int timeout_ms = self->uncommitted_since_ms == 0 ? POLL_MS : COMMIT_EVERY_MS / 2;
-    mr_err err = self->class->poll(self->self, timeout_ms, &batch, ret_error);
+    mr_err err = self->replay != NULL ? replay_poll(self->replay, &batch, ret_error)
+                                      : self->class->poll(self->self, timeout_ms, &batch, ret_error);
     if (err != MR_OK)
         return err;
     status_step(self->task->status, "convert");

@@ -145,6 +145,16 @@ static mr_err wrong_count(const csv_columns *columns, const mr_csv_row *row, mr_
     return mr_classify(ret_error, MR_EINVALID, MR_DATA);
 }
 
+mr_err columns_find(const csv_columns *columns, const mr_csv_row *row, const mr_csv_field **ret_cells,
+                    mr_error *ret_error)
+{
+    if (row->field_count != columns->cell_count)
+        return wrong_count(columns, row, ret_error);
+    for (size_t i = 0; i < columns->field_count; i++)
+        ret_cells[i] = columns->cells[i] < 0 ? NULL : &row->fields[columns->cells[i]];
+    return MR_OK;
+}
+
 mr_err columns_convert(const csv_columns *columns, const mr_csv_row *row, mr_arena *arena,
                        const mr_value **ret_values, mr_error *ret_error)
 {

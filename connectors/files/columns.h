@@ -24,6 +24,11 @@ void columns_without_header(csv_columns *columns);
  * ambiguous: the file cannot be read. */
 mr_err columns_from_header(csv_columns *columns, const mr_csv_row *header, mr_error *ret_error);
 
+/* The cell of each field, NULL where the header has none. MR_EINVALID, class MR_DATA: another number of
+ * cells. */
+mr_err columns_find(const csv_columns *columns, const mr_csv_row *row, const mr_csv_field **ret_cells,
+                    mr_error *ret_error);
+
 /* The values of a row, in `arena`. MR_EINVALID, class MR_DATA, names the column. */
 mr_err columns_convert(const csv_columns *columns, const mr_csv_row *row, mr_arena *arena,
                        const mr_value **ret_values, mr_error *ret_error);

@@ -26,11 +26,12 @@ typedef struct files_source {
     const row_reader_class *class;
     row_reader *reader;
     int root_fd;
-    int fd;               /* of the current file, or -1 */
-    int64_t unread_bytes; /* of the current file, by the manifest */
-    int64_t changed_ns;   /* its last change */
-    size_t current;       /* index in manifest.files; count: all read */
-    int64_t byte, line;   /* where the next row starts */
+    int fd;                   /* of the current file, or -1 */
+    int64_t unread_bytes;     /* of the current file, by the manifest */
+    int64_t changed_ns;       /* its last change */
+    size_t current;           /* index in manifest.files; count: all read */
+    int64_t byte, line;       /* where the next row starts */
+    mr_slice header, dialect; /* of the current file, in the batch's arena; data NULL: not copied yet */
 } files_source;
 
 static ssize_t read_current(void *arg, char *data, size_t size)
@@ -128,6 +129,7 @@ static void next_file(files_source *source)
     if (source->fd >= 0)
         close(source->fd);
     source->fd = -1;
+    source->header.data = NULL;
     source->current++;
     source->byte = 0;
     source->line = 1;
@@ -195,13 +197,28 @@ static mr_err measure(const files_source *source, mr_source_record *record, mr_a
     return record->raw_sha256 != NULL ? MR_OK : mr_fail(ret_error, MR_ENOMEM, "no memory for a rejected row");
 }
 
-static mr_err keep_raw(const files_source *source, mr_source_record *record, mr_slice raw, mr_arena *arena,
+/* How its bytes are to be read again; one copy for the rejected rows of a file in a batch. */
+static bool keep_layout(files_source *source, mr_source_record *record, const file_row *row, mr_arena *arena)
+{
+    if (row->csv_dialect.data == NULL)
+        return true;
+    if (source->header.data == NULL) {
+        source->header = mr_arena_copy(arena, row->csv_header);
+        source->dialect = mr_arena_copy(arena, row->csv_dialect);
+    }
+    record->raw_csv_header = source->header;
+    record->raw_csv_dialect = source->dialect;
+    return source->header.data != NULL && source->dialect.data != NULL;
+}
+
+static mr_err keep_raw(files_source *source, mr_source_record *record, const file_row *row, mr_arena *arena,
                        mr_error *ret_error)
 {
+    mr_slice raw = row->raw;
     if (raw.size > MAX_RAW_BYTES)
         raw.size = MAX_RAW_BYTES;
     record->raw = mr_arena_copy(arena, raw);
-    if (record->raw.data == NULL)
+    if (record->raw.data == NULL || !keep_layout(source, record, row, arena))
         return mr_fail(ret_error, MR_ENOMEM, "no memory for a rejected row");
     return record->byte_end - record->byte_first > MAX_RAW_BYTES ? measure(source, record, arena, ret_error)
                                                                  : MR_OK;
@@ -216,7 +233,7 @@ static mr_err add_row(files_source *source, const file_row *row, mr_source_batch
                                  .line = row->line,
                                  .byte_first = row->byte_first,
                                  .byte_end = row->byte_end};
-    mr_err err = row->values == NULL ? keep_raw(source, record, row->raw, batch->arena, ret_error) : MR_OK;
+    mr_err err = row->values == NULL ? keep_raw(source, record, row, batch->arena, ret_error) : MR_OK;
     if (err != MR_OK)
         return err;
     batch->count++;
@@ -280,6 +297,7 @@ static mr_err files_poll(void *self, int timeout_ms, mr_source_batch *batch, mr_
     (void)timeout_ms; /* files are there: nothing to wait for */
     files_source *source = self;
     mr_error error;
+    source->header.data = NULL;
     batch->records = mr_arena_alloc(batch->arena, BATCH_ROWS * sizeof *batch->records);
     if (batch->records == NULL)
         return mr_fail(ret_error, MR_ENOMEM, "no memory for a batch");

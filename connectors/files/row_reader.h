@@ -12,12 +12,13 @@
 typedef struct row_reader row_reader;
 
 typedef struct file_row {
-    const mr_value *values;       /* in the arena, one per field; NULL: rejected */
-    const char *reason;           /* of a rejected row, in the arena */
-    mr_slice raw;                 /* its bytes as read, without the line end; valid until the next call; at
-                                     least the first 64 KiB */
-    int64_t line, next_line;      /* its first line, from 1; the one behind it */
-    int64_t byte_first, byte_end; /* in the file, with the line end */
+    const mr_value *values; /* in the arena, one per field; NULL: rejected */
+    const char *reason;     /* of a rejected row, in the arena */
+    mr_slice raw;           /* its bytes as read, without the line end; valid until the next call; at
+                               least the first 64 KiB */
+    mr_slice csv_dialect, csv_header; /* of a rejected row: source.h; the reader's, until the next file */
+    int64_t line, next_line;          /* its first line, from 1; the one behind it */
+    int64_t byte_first, byte_end;     /* in the file, with the line end */
 } file_row;
 
 typedef struct row_reader_class {

@@ -226,6 +226,21 @@ def reject_in_the_sink(m, arm):
     assert len(m.cluster.json("rejected", "list", "unfit")) == 2
 
 
+def replay_the_rejected(m, arm):
+    """What could not be read is read again: all of it fails once more, in a run with a line of its own."""
+    folder, file = m.folder / "replayed", m.folder / "replayed.csv"
+    write_tenant(folder, "replayed", TEXT)
+    m.until_accepted("tenant apply", "tenant", "apply", folder)
+    write_file(file, first=0)
+    m.run_file("replayed", file)
+    arm()
+    m.until_accepted("rejected replay", "rejected", "replay", "replayed")
+    m.wait_idle("replayed")
+    lines = [(line["read"], line["rejected_source"], line["delivered"]) for line in m.cluster.json("ledger", "replayed")]
+    assert lines == [(ROWS + 2, 2, ROWS), (2, 2, 0)], lines
+    assert len(m.cluster.json("rejected", "list", "replayed")) == 4
+
+
 def remove_a_sink(m, arm):
     """One that could not deliver, because somebody holds its store: what it left on the bus is not kept for it."""
     name = f"two-sinks-{len(list(m.folder.iterdir()))}"
@@ -321,6 +336,7 @@ SPECIAL = {
     "import_upload_recorded": restore_an_old_copy,
     "program_before_rename": apply_another_program,
     "release_committed": remove_a_sink,
+    "replay_committed": replay_the_rejected,
     "retention_discarded": grow_old,
     "schedule_advanced": become_due,
     "sink_dead_letters_written": reject_in_the_sink,
