@@ -105,20 +105,31 @@ static int by_name(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static mr_err add_name(folder_names *names, size_t *capacity, const char *name)
+{
+    if (names->count == *capacity) {
+        size_t grown = *capacity > 0 ? *capacity * 2 : 16;
+        char **list = reallocarray(names->names, grown, sizeof *list);
+        if (list == NULL)
+            return MR_ENOMEM;
+        names->names = list;
+        *capacity = grown;
+    }
+    if ((names->names[names->count] = strdup(name)) == NULL)
+        return MR_ENOMEM;
+    names->count++;
+    return MR_OK;
+}
+
 static mr_err read_names(DIR *dir, size_t most, folder_names *names)
 {
+    size_t capacity = 0;
     for (struct dirent *entry; (entry = readdir(dir)) != NULL;) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
-        if (names->count == most)
-            return MR_ETOOLARGE;
-        char **grown = reallocarray(names->names, names->count + 1, sizeof *grown);
-        if (grown == NULL)
-            return MR_ENOMEM;
-        names->names = grown;
-        if ((names->names[names->count] = strdup(entry->d_name)) == NULL)
-            return MR_ENOMEM;
-        names->count++;
+        mr_err err = names->count == most ? MR_ETOOLARGE : add_name(names, &capacity, entry->d_name);
+        if (err != MR_OK)
+            return err;
     }
     return MR_OK;
 }

@@ -1,6 +1,7 @@
 /* program_task.c - one attempt of a tenant's program: copies in, program, seal. One process is one attempt;
  * only a manifest that is there already is reported again. A disk that refuses uses up no attempt: what the
  * program has made is sealed later, and a program that failed while there was no room runs again. */
+#include "connectors/files/manifest.h"
 #include "core/fault.h"
 #include "core/log.h"
 #include "task/attempt_folder.h"
@@ -381,7 +382,8 @@ mr_err program_attempt(task_context *task, task_outcome *ret_outcome, int64_t *r
                             .epoch = self.work->identity.epoch,
                             .run_uid = self.work->run_uid,
                             .datasets = assignment_text(self.work, "datasets"),
-                            .files_max = FILES_MAX};
+                            .files_max = FILES_MAX,
+                            .manifest_max_bytes = MANIFEST_MAX_BYTES - 1024};
     if (err == MR_OK)
         err = fulfil(&self, ret_error);
     if (err == MR_OK)

@@ -254,7 +254,12 @@ static void test_a_program_that_is_not_there_is_told(void **state)
 
 static seal_spec spec_of(const fixture *f, const char *datasets)
 {
-    return (seal_spec){.run_fd = f->fd, .epoch = 5, .run_uid = "uid", .datasets = datasets, .files_max = 3};
+    return (seal_spec){.run_fd = f->fd,
+                       .epoch = 5,
+                       .run_uid = "uid",
+                       .datasets = datasets,
+                       .files_max = 3,
+                       .manifest_max_bytes = 4096};
 }
 
 static const char one[] = "[{\"name\":\"rows\"}]";
@@ -445,21 +450,17 @@ static void test_an_out_folder_that_is_a_link_is_refused(void **state)
     assert_int_equal(error.class, MR_DATA);
 }
 
-/* A control character is six bytes of JSON, and each name stands there twice. */
 static void test_more_files_than_a_manifest_can_list_are_refused(void **state)
 {
     fixture *f = *state;
-    seal_spec spec = {.run_fd = f->fd, .epoch = 4, .run_uid = "uid-1", .datasets = "[{\"name\": \"rows\"}]"};
+    seal_spec spec = spec_of(f, one);
     seal_result result;
     mr_error error;
-    char name[256];
-    int claimed = openat(f->fd, "claimed", O_RDONLY | O_DIRECTORY);
-    memset(name, 1, 250);
-    for (int i = 0; i < 5500; i++) {
-        snprintf(name + 250, 6, "%05d", i);
-        put(claimed, name, "");
+    char name[30];
+    for (int i = 0; i < 30; i++) {
+        snprintf(name, sizeof name, "claimed/%d.csv", i);
+        put(f->fd, name, "");
     }
-    close(claimed);
     assert_int_equal(seal_claimed(&spec, &result, &error), MR_ETOOLARGE);
     assert_int_equal(error.class, MR_DATA);
     assert_int_equal(seal_read(&spec, &result, &error), MR_ENOTFOUND);

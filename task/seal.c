@@ -18,7 +18,6 @@
 #include <unistd.h>
 
 enum {
-    MANIFEST_MAX_BYTES = 16 * 1024 * 1024,
     NAME_BYTES = 64,
     SYNC_EACH = 100,
     TELL_EVERY_S = 10,
@@ -29,7 +28,7 @@ typedef struct seal {
     const char *prefix; /* of paths in the manifest: the folder below the run */
     const char *shown;  /* the folder, as messages name it */
     json_t *datasets;
-    json_t *files;
+    mr_buf text; /* of the manifest, as far as it goes */
     seal_result result;
     bool many; /* files are not synced one by one */
 } seal;
@@ -140,6 +139,34 @@ static mr_err read_file(const seal *self, int fd, struct stat *info, const char 
     return err;
 }
 
+/* As text at once: a hundred thousand files as a tree would take a hundred megabytes. */
+static mr_err list_file(seal *self, const char *dataset, const char *name, const struct stat *info,
+                        const char *hex, mr_error *ret_error)
+{
+    mr_buf path = {0};
+    json_t *file =
+        mr_buf_printf(&path, "%s/%s", self->prefix, name) != MR_OK
+            ? NULL
+            : json_pack("{s:s, s:s, s:s%, s:I, s:s, s:I}", "dataset", dataset, "name", name, "path",
+                        path.data, path.size, "size", (json_int_t)info->st_size, "sha256", hex, "changed_ns",
+                        (json_int_t)info->st_ctim.tv_sec * 1000000000 + info->st_ctim.tv_nsec);
+    char *text = file == NULL ? NULL : json_dumps(file, JSON_COMPACT);
+    json_decref(file);
+    mr_buf_fini(&path);
+    bool kept = text != NULL && mr_buf_append(&self->text, ",", self->result.files > 0 ? 1 : 0) == MR_OK &&
+                mr_buf_append(&self->text, text, strlen(text)) == MR_OK;
+    free(text);
+    if (!kept)
+        return mr_fail(ret_error, MR_ENOMEM, "out of memory");
+    if (self->text.size > self->spec->manifest_max_bytes) /* nobody could read it */
+        return mr_classify(ret_error,
+                           mr_fail(ret_error, MR_ETOOLARGE,
+                                   "%s: the list of its files is longer than %zu bytes; make fewer",
+                                   self->shown, self->spec->manifest_max_bytes),
+                           MR_DATA);
+    return MR_OK;
+}
+
 /* Reads what now lies where no program reaches it, and lists it. */
 static mr_err add_file(seal *self, int folder, const char *name, mode_t mode, mr_error *ret_error)
 {
@@ -158,16 +185,8 @@ static mr_err add_file(seal *self, int folder, const char *name, mode_t mode, mr
     close(fd);
     if (err != MR_OK)
         return err;
-    mr_buf path = {0};
-    json_t *file =
-        mr_buf_printf(&path, "%s/%s", self->prefix, name) != MR_OK
-            ? NULL
-            : json_pack("{s:s, s:s, s:s%, s:I, s:s, s:I}", "dataset", dataset, "name", name, "path",
-                        path.data, path.size, "size", (json_int_t)info.st_size, "sha256", hex, "changed_ns",
-                        (json_int_t)info.st_ctim.tv_sec * 1000000000 + info.st_ctim.tv_nsec);
-    mr_buf_fini(&path);
-    if (json_array_append_new(self->files, file) != 0)
-        return mr_fail(ret_error, MR_ENOMEM, "out of memory");
+    if ((err = list_file(self, dataset, name, &info, hex, ret_error)) != MR_OK)
+        return err;
     self->result.files++;
     self->result.bytes += (uint64_t)info.st_size;
     return MR_OK;
@@ -233,24 +252,11 @@ static mr_err write_manifest(const seal_spec *spec, mr_slice text, mr_error *ret
 
 static mr_err finish(seal *self, mr_error *ret_error)
 {
-    json_t *json = json_pack("{s:s, s:O}", "run_uid", self->spec->run_uid, "files", self->files);
-    char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
-    json_decref(json);
-    if (text == NULL)
+    if (mr_buf_append(&self->text, "]}", 2) != MR_OK)
         return mr_fail(ret_error, MR_ENOMEM, "out of memory");
-    mr_err err = MR_OK;
-    if (strlen(text) > MANIFEST_MAX_BYTES) /* nobody could read it */
-        err = mr_classify(ret_error,
-                          mr_fail(ret_error, MR_ETOOLARGE,
-                                  "%s: the list of its %" PRIu64 " files is longer than %d bytes; make fewer",
-                                  self->prefix, self->result.files, MANIFEST_MAX_BYTES),
-                          MR_DATA);
-    if (err == MR_OK)
-        err = mr_sha256_hex(mr_slice_of(text), self->result.manifest_sha256, ret_error);
-    if (err == MR_OK)
-        err = write_manifest(self->spec, mr_slice_of(text), ret_error);
-    free(text);
-    return err;
+    mr_slice text = mr_buf_slice(&self->text);
+    mr_err err = mr_sha256_hex(text, self->result.manifest_sha256, ret_error);
+    return err == MR_OK ? write_manifest(self->spec, text, ret_error) : err;
 }
 
 static mr_err read_manifest(const seal_spec *spec, mr_buf *text, mr_error *ret_error)
@@ -262,7 +268,7 @@ static mr_err read_manifest(const seal_spec *spec, mr_buf *text, mr_error *ret_e
     mr_err err = folder_open_below(spec->run_fd, name, false, &fd, ret_error);
     if (err != MR_OK)
         return err;
-    if (fstat(fd, &info) != 0 || info.st_size > MANIFEST_MAX_BYTES)
+    if (fstat(fd, &info) != 0 || info.st_size > (off_t)(spec->manifest_max_bytes + 1024))
         err = mr_fail(ret_error, MR_ETOOLARGE, "%s is larger than a manifest can be", name);
     else if (mr_buf_reserve(text, (size_t)info.st_size + 1) != MR_OK)
         err = mr_fail(ret_error, MR_ENOMEM, "out of memory");
@@ -304,16 +310,17 @@ mr_err seal_read(const seal_spec *spec, seal_result *ret_result, mr_error *ret_e
 static mr_err seal_open(seal *self, mr_error *ret_error)
 {
     self->datasets = json_loads(self->spec->datasets, JSON_REJECT_DUPLICATES, NULL);
-    self->files = json_array();
     if (json_array_size(self->datasets) == 0)
         return mr_fail(ret_error, MR_EINVALID, "datasets: not a JSON array of {\"name\", \"pattern\"}");
+    if (mr_buf_printf(&self->text, "{\"run_uid\":\"%s\",\"files\":[", self->spec->run_uid) != MR_OK)
+        return mr_fail(ret_error, MR_ENOMEM, "out of memory");
     return MR_OK;
 }
 
 static void seal_close(seal *self)
 {
     json_decref(self->datasets);
-    json_decref(self->files);
+    mr_buf_fini(&self->text);
 }
 
 /* Checked as a whole before the first is moved, so that a refusal names what the tenant sees in out/. */

@@ -15,9 +15,10 @@ typedef struct seal_result {
 typedef struct seal_spec {
     int run_fd; /* the run's folder */
     int64_t epoch;
-    const char *run_uid;
+    const char *run_uid;  /* hex digits */
     const char *datasets; /* JSON array of {"name", "pattern"} */
-    size_t files_max;     /* in out/: they are listed in memory */
+    size_t files_max;     /* in out/: their names are held in memory */
+    size_t manifest_max_bytes;
 } seal_spec;
 
 /* Reads the manifest of the epoch. MR_ENOTFOUND: there is none. */

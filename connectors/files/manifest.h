@@ -4,7 +4,7 @@
 
 #include "core/arena.h"
 
-enum { MANIFEST_MAX_BYTES = 16 * 1024 * 1024 };
+enum { MANIFEST_MAX_BYTES = 64 * 1024 * 1024 };
 
 typedef struct manifest_file {
     size_t index;       /* in the manifest, over all datasets */

@@ -21,7 +21,7 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
-from harness import checks  # noqa: E402
+from harness import checks, own_mounts  # noqa: E402
 from harness.by_hand import preload  # noqa: E402
 from harness.cluster import BUILD, Cluster, wait_for  # noqa: E402
 
@@ -42,12 +42,12 @@ class Disks:
         self.paths = {"state": cluster.data, **{name: cluster.data / name for name in ("staging", "bus", "store")}}
         for name, path in self.paths.items():
             path.mkdir()
-            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={SIZES[name]}m", "tmpfs", path], check=True)
+            own_mounts.tmpfs(path, f"{SIZES[name]}m")
             self.mounted.append(path)
 
     def unmount(self):
         for path in reversed(self.mounted):
-            subprocess.run(["umount", "-l", path], check=True)
+            own_mounts.unmount(path)
 
     @contextlib.contextmanager
     def broken(self, name, how):
@@ -252,15 +252,5 @@ def main():
     print("full, failing and read-only disks: all told, nothing lost, all went on by itself")
 
 
-def in_own_namespace():
-    return os.environ.get("MR_OWN_MOUNTS") == "1"
-
-
 if __name__ == "__main__":
-    if in_own_namespace():
-        main()
-    elif os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL).returncode != 0:
-        print("skipped: mounting needs root and a mount namespace of one's own (unshare -m)")
-    else:
-        os.execvpe("unshare", ["unshare", "-m", "--propagation", "private", sys.executable, *sys.argv],
-                   dict(os.environ, MR_OWN_MOUNTS="1"))
+    own_mounts.run(main)
