@@ -9,6 +9,9 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
+
+enum { FILES_MAX = 1 << 17 };
 
 typedef struct coordinator {
     uv_loop_t loop;
@@ -124,6 +127,16 @@ static void watch_signals(coordinator *it)
     }
 }
 
+/* Each peer costs a file. */
+static void allow_files(void)
+{
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0)
+        return;
+    files.rlim_cur = files.rlim_max < FILES_MAX ? files.rlim_max : FILES_MAX;
+    (void)setrlimit(RLIMIT_NOFILE, &files); /* with fewer, fewer peers fit */
+}
+
 static int run(const mr_coordinator_config *config)
 {
     coordinator it = {0};
@@ -132,6 +145,7 @@ static int run(const mr_coordinator_config *config)
     uv_prepare_init(&it.loop, &it.prepare);
     uv_timer_init(&it.loop, &it.timer);
     it.prepare.data = &it;
+    allow_files();
     watch_signals(&it);
     mr_err err = start(&it, config, &error);
     if (err == MR_OK) {

@@ -6,6 +6,7 @@
 #ifndef MR_COORDINATOR_REST_H
 #define MR_COORDINATOR_REST_H
 
+#include "coordinator/rest_connections.h"
 #include "coordinator/service.h"
 
 #include <uv.h>
@@ -17,6 +18,7 @@ typedef struct mr_rest_config {
     const char *listen;      /* "127.0.0.1:8083", "[::1]:0", "localhost:8083"; port 0: any free one */
     bool insecure;           /* an address other than loopback is allowed */
     const char *task_binary; /* path of millrace-task, for --inspect */
+    mr_connection_limits connections;
 } mr_rest_config;
 
 /* Listens. MR_EINVALID: the address; MR_EREFUSED: not loopback; MR_EIO: it is taken. */

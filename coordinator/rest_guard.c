@@ -78,7 +78,7 @@ mr_err mr_rest_guard(const mr_listen *listen, const char *host, const char *orig
     if (origin == NULL)
         return MR_OK;
     const char *name = strncmp(origin, "http://", 7) == 0 ? origin + 7 : NULL;
-    if (name == NULL || !host_allowed(listen, name) || (listen->any && strcasecmp(name, host) != 0))
+    if (name == NULL || !host_allowed(listen, name) || strcasecmp(name, host) != 0)
         return mr_fail(ret_error, MR_EREFUSED, "requests from web pages of \"%.80s\" are not taken", origin);
     return MR_OK;
 }

@@ -1,7 +1,8 @@
 /* rest_guard.h - who may call: no web page may drive the API (DNS rebinding, cross-site requests).
  *
  * There is no password yet, so being on this machine is what counts: the Host header must be a name of this
- * machine, and a browser's Origin, where there is one, as well. Pure functions.
+ * machine, and a browser's Origin, where there is one, that very host and port: other servers of this machine
+ * have pages, too. Pure functions.
  */
 #ifndef MR_COORDINATOR_REST_GUARD_H
 #define MR_COORDINATOR_REST_GUARD_H

@@ -67,8 +67,8 @@ static void pages_of_other_origins_are_refused(void **state)
     (void)state;
     const mr_listen listen = listen_at("127.0.0.1:8083");
     assert_int_equal(mr_rest_guard(&listen, "localhost:8083", "http://localhost:8083", &error), MR_OK);
-    static const char *const wrong[] = {"null", "http://evil.example", "https://localhost.evil.example",
-                                        "file://"};
+    static const char *const wrong[] = {"null",    "http://evil.example",   "https://localhost.evil.example",
+                                        "file://", "http://localhost:3000", "http://127.0.0.1:8083"};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         assert_int_equal(mr_rest_guard(&listen, "localhost:8083", wrong[i], &error), MR_EREFUSED);
         assert_non_null(strstr(error.text, wrong[i]));

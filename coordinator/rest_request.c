@@ -231,7 +231,13 @@ static void collect(mr_request *request, const char *data, size_t size)
         mr_request_error(request, 500, "out of memory");
 }
 
-const mr_rest_body mr_body_collect = {.data = collect};
+static void begin_collect(mr_request *request)
+{
+    if (request->declared_size > MAX_COLLECTED_BYTES)
+        mr_request_error(request, 413, "the body is larger than 1 MiB");
+}
+
+const mr_rest_body mr_body_collect = {.begin = begin_collect, .data = collect};
 
 /* --- waiting --- */
 

@@ -15,6 +15,7 @@ typedef struct mr_request {
     mr_rest *rest;
     mr_service *service;
     struct MHD_Connection *connection;
+    mr_connection *link; /* what rest_connections.h knows of it */
     mr_route_match match;
     const char *who;       /* what the client says of itself, or NULL */
     char from[48];         /* its address */

@@ -89,7 +89,8 @@ static int start(void **state)
     uv_loop_init(&server.loop);
     uv_async_init(&server.loop, &server.stop, on_stop);
     server.service = fake_service_open(server.folder);
-    server.config = (mr_rest_config){.listen = "127.0.0.1:0", .task_binary = server.task};
+    server.config = (mr_rest_config){
+        .listen = "127.0.0.1:0", .task_binary = server.task, .connections = {100, 10000, 60000, 30000}};
     mr_error error;
     assert_int_equal(mr_rest_open(&server.loop, &server.config, server.service, &server.rest, &error), MR_OK);
     return pthread_create(&server.thread, NULL, run_loop, NULL);
