@@ -91,6 +91,11 @@ mr_err mr_bus_offsets(mr_bus *bus, const char *topic, int32_t partition, int64_t
     return bus->impl->offsets(bus, topic, partition, ret_first, ret_end, ret_error);
 }
 
+const char *mr_bus_id(const mr_bus *bus)
+{
+    return bus->impl->id(bus);
+}
+
 mr_err mr_bus_retain(mr_bus *bus, const char *topic, int64_t before_ms, bool *ret_more, mr_error *ret_error)
 {
     mr_err err = check_writable(bus, ret_error);

@@ -68,6 +68,10 @@ mr_err mr_bus_offsets(mr_bus *bus, const char *topic, int32_t partition, int64_t
  * record without a key goes to partition 0. */
 int32_t mr_bus_partition_of(mr_slice key, int32_t partitions);
 
+/* Names this bus of the tenant, and no other that is made in its place; "": made before buses had names.
+ * Lives as long as the bus. */
+const char *mr_bus_id(const mr_bus *bus);
+
 /* Removes records that are older than `before_ms` (UTC) and, where sinks are registered for the partition,
  * below the lowest position of them. One call does one slice, so that nobody waits long; *ret_more: there is
  * another. */

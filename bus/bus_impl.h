@@ -14,6 +14,7 @@ typedef struct mr_bus_impl {
     mr_err (*open)(const mr_props *config, const char *tenant, const char *tenant_uid, mr_bus **ret_bus,
                    mr_error *ret_error);
     void (*close)(mr_bus *bus);
+    const char *(*id)(const mr_bus *bus);
     mr_err (*create_topic)(mr_bus *bus, const char *topic, int32_t partitions, mr_error *ret_error);
     mr_err (*partitions)(mr_bus *bus, const char *topic, int32_t *ret_partitions, mr_error *ret_error);
     mr_err (*offsets)(mr_bus *bus, const char *topic, int32_t partition, int64_t *ret_first, int64_t *ret_end,

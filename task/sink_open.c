@@ -8,6 +8,7 @@
 #include "task/sink.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static mr_err open_memory(sink *self, mr_error *ret_error)
@@ -104,6 +105,21 @@ static mr_err take_rejecting(sink_position *position, const sink_position *copy,
     return err;
 }
 
+/* A bus that was lost and filled again: what stands below the position now was never delivered. */
+static mr_err check_bus(const sink *self, sink_position *position, mr_error *ret_error)
+{
+    const char *id = mr_bus_id(self->bus);
+    if (position->bus[0] != '\0' && id[0] != '\0' && strcmp(position->bus, id) != 0)
+        return mr_fail(
+            ret_error, MR_EDATALOSS,
+            "position %" PRId64
+            " is of bus %s, this one is %s: was its file lost and made anew? Restore it, or remove "
+            "the sink's positions from its store to deliver all that is on this one",
+            position->offset, position->bus, id);
+    snprintf(position->bus, sizeof position->bus, "%s", id);
+    return MR_OK;
+}
+
 static mr_err load_partition(sink *self, int32_t index, bool *ret_copy_is_old, mr_error *ret_error)
 {
     sink_partition *partition = &self->partitions[index];
@@ -116,6 +132,8 @@ static mr_err load_partition(sink *self, int32_t index, bool *ret_copy_is_old, m
     int64_t first, end, copied = self->class->positions == NULL ? partition->position.offset : copy.offset;
     if (err == MR_OK)
         err = mr_bus_offsets(self->bus, self->work->topic, index, &first, &end, ret_error);
+    if (err == MR_OK)
+        err = check_bus(self, &partition->position, ret_error);
     if (err == MR_OK && partition->position.offset > end)
         err = mr_fail(ret_error, MR_EDATALOSS,
                       "position %" PRId64 " lies behind the end of the log, %" PRId64

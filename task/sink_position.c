@@ -1,6 +1,7 @@
 #include "task/sink_position.h"
 
 #include <jansson.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 void sink_position_fini(sink_position *self)
@@ -55,6 +56,9 @@ mr_err sink_position_parse(mr_slice text, int64_t offset, sink_position *ret_pos
 {
     sink_position position = {.offset = offset};
     json_t *json = json_loadb(text.data, text.size, JSON_REJECT_DUPLICATES, NULL);
+    const char *bus = json_string_value(json_object_get(json, "bus"));
+    if (bus != NULL)
+        snprintf(position.bus, sizeof position.bus, "%s", bus);
     json_t *runs = json_object_get(json, "runs"), *rejecting = json_object_get(json, "rejecting");
     mr_err err = json_is_array(runs) ? parse_runs(runs, &position) : MR_EINVALID;
     if (err == MR_OK && rejecting != NULL)
@@ -84,6 +88,8 @@ mr_err sink_position_print(const sink_position *self, mr_buf *out, mr_error *ret
     for (size_t i = 0; i < self->rejecting_count; i++)
         json_array_append_new(rejecting, json_integer(self->rejecting[i]));
     json_t *json = json_pack("{s:o}", "runs", runs);
+    if (json != NULL && self->bus[0] != '\0')
+        json_object_set_new(json, "bus", json_string(self->bus));
     if (json != NULL && self->rejecting_count > 0)
         json_object_set(json, "rejecting", rejecting);
     char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);

@@ -16,6 +16,7 @@ typedef struct sink_run {
 /* {.offset = -1} is a partition without a position. */
 typedef struct sink_position {
     int64_t offset; /* next to deliver */
+    char bus[40];   /* whose log the offset is of; "": not known */
     sink_run *runs; /* in the order in which they were met; the last with counts is the run at `offset` */
     size_t run_count;
     int64_t *rejecting; /* sorted: offsets from `offset` on whose dead letters are on the bus */

@@ -11,11 +11,12 @@ static void test_what_is_printed_is_what_was_read(void **state)
     (void)state;
     static const char full[] =
         "{\"runs\":[{\"seq\":12,\"uid\":\"6f\",\"delivered\":16,\"rejected\":2,\"abandoned\":1}],"
-        "\"rejecting\":[4718,4720]}";
+        "\"bus\":\"0a1b\",\"rejecting\":[4718,4720]}";
     sink_position position;
     mr_buf text = {0};
     assert_int_equal(sink_position_parse(mr_slice_of(full), 4711, &position, NULL), MR_OK);
     assert_int_equal(position.offset, 4711);
+    assert_string_equal(position.bus, "0a1b");
     assert_int_equal(position.runs[0].delivered, 16);
     assert_true(sink_position_is_rejecting(&position, 4720));
     assert_false(sink_position_is_rejecting(&position, 4719));

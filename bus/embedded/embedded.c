@@ -9,9 +9,15 @@ static void bus_close(mr_bus *base)
     embedded_bus *bus = (embedded_bus *)base;
     embedded_db_close(&bus->db);
     free(bus->tenant);
+    free(bus->id);
     free(bus->path);
     free(bus->bell_path);
     free(bus);
+}
+
+static const char *bus_id(const mr_bus *base)
+{
+    return ((const embedded_bus *)base)->id;
 }
 
 static mr_err set_paths(embedded_bus *bus, const char *dir, const char *tenant, mr_error *ret_error)
@@ -50,6 +56,7 @@ const mr_bus_impl mr_bus_embedded = {
     .name = "embedded",
     .open = bus_open,
     .close = bus_close,
+    .id = bus_id,
     .create_topic = embedded_create_topic,
     .partitions = embedded_partitions,
     .offsets = embedded_offsets,

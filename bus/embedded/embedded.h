@@ -3,7 +3,7 @@
  *   {bus.dir}/{tenant}.db     the tables below, WAL, synchronous=FULL
  *   {bus.dir}/{tenant}.bell   touched after each commit; readers hold inotify on it
  *
- *   meta       format, tenant, tenant_uid
+ *   meta       format, tenant, tenant_uid, bus_id (random)
  *   topics     a topic's logs, one per partition, have consecutive ids from first_log
  *   logs       end_offset: after the last record; removed_below: after the last record that retention removed
  *   batches    blobs (batch.h) by rowid = log id and offset of the first record, so they need no second index
@@ -19,6 +19,7 @@
 typedef struct embedded_bus {
     mr_bus base;
     char *tenant;
+    char *id;
     char *path;
     char *bell_path;
     int64_t lock_timeout_ms;

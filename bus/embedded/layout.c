@@ -119,8 +119,11 @@ static mr_err check_owner(embedded_bus *bus, const char *tenant_uid, mr_error *r
 static mr_err insert_meta(embedded_db *db, const char *tenant, const char *tenant_uid, mr_error *ret_error)
 {
     sqlite3_stmt *insert = NULL;
-    mr_err err = embedded_db_prepare(
-        db, "INSERT INTO meta VALUES ('format', ?), ('tenant', ?), ('tenant_uid', ?)", &insert, ret_error);
+    mr_err err =
+        embedded_db_prepare(db,
+                            "INSERT INTO meta VALUES ('format', ?), ('tenant', ?), ('tenant_uid', ?),"
+                            " ('bus_id', lower(hex(randomblob(16))))",
+                            &insert, ret_error);
     if (err != MR_OK)
         return err;
     (void)sqlite3_bind_int(insert, 1, FORMAT);
@@ -169,7 +172,11 @@ static mr_err open_existing(embedded_bus *bus, const char *tenant_uid, mr_error 
         err = has_tables(&bus->db, &has, ret_error);
     if (err == MR_OK && !has)
         err = mr_fail(ret_error, MR_ENOTFOUND, "bus file %s: nothing was written to it yet", bus->path);
-    return err == MR_OK ? check_owner(bus, tenant_uid, ret_error) : err;
+    if (err == MR_OK)
+        err = check_owner(bus, tenant_uid, ret_error);
+    free(bus->id); /* of a look that found no file yet */
+    bus->id = NULL;
+    return err == MR_OK ? read_meta(&bus->db, "bus_id", &bus->id, ret_error) : err;
 }
 
 /* Opened here and not by SQLite for its mode. */

@@ -209,6 +209,29 @@ def break_program(disks, work, how):
     assert starts == 1 or how == "full", "what the program had made was made again"
 
 
+def killed_while_failing(disks, work):
+    """What a failed commit has left in the log of coordinator.db may come back with the next start, or not."""
+    work.upload()
+    with work.program_waits():
+        mend = contextlib.ExitStack()
+        reason = mend.enter_context(disks.broken("state", errno.EIO))
+    with mend:
+        wait_for("status and run tell of it", lambda: told(work, disks.paths["state"], reason))
+        work.cluster.coordinator.kill()
+        work.cluster.coordinator.child.wait()
+    work.cluster.coordinator.start()
+    wait_for("the run completes", work.completed, 60)
+
+
+def started_full(disks, cluster):
+    """A full disk does not keep the coordinator from starting, and from telling."""
+    cluster.coordinator.stop()
+    with disks.broken("state", "full"):
+        cluster.coordinator.start()
+        wait_for("workers are alive", cluster.ready, 30)
+        refused_request(cluster, 507)
+
+
 def start_refused(disks, cluster):
     """A coordinator whose state cannot be written says so and ends; its supervisor starts it again."""
     cluster.coordinator.stop()
@@ -238,7 +261,9 @@ def main():
                         break_disk(disks, work, disk, how)
             for how in ("full", errno.EIO):
                 break_program(disks, work, how)
+            killed_while_failing(disks, work)
             work.check()
+            started_full(disks, cluster)
             start_refused(disks, cluster)
             work.upload()
             work.run_now()
