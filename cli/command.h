@@ -48,6 +48,9 @@ int call_post(const cli_call *call, char *path, json_t *json,
               json_t **ret_body);                                     /* frees the path, takes the json */
 int call_delete(const cli_call *call, char *path, json_t **ret_body); /* frees the path */
 
+/* Prints the answer as it comes. */
+int call_print(const cli_call *call, char *path); /* frees the path */
+
 /* --- printing --- */
 
 /* A column of a list: the member of each object, and its title. */

@@ -38,6 +38,10 @@ static const option_spec backfill_options[] = {
     {"--to", "TIME", "last due time; not after now"},
     {"--dry-run", NULL, "only show which runs it would be"},
     {0}};
+static const option_spec download_options[] = {
+    {"--dataset", "NAME", "of this dataset; may be left out where there is one"},
+    {"--run", "RUN", "what this run rejected only"},
+    {0}};
 static const option_spec replay_options[] = {{"--dataset", "NAME", "of this dataset only"},
                                              {"--run", "RUN", "that this run rejected only"},
                                              {"--force", NULL, "also those that were replayed before"},
@@ -134,6 +138,19 @@ const cli_command commands[] = {
      "  millrace rejected list client_a --dataset speed-tracking-data --limit 10\n"},
     {"rejected", "show", "TENANT TOPIC OFFSET", 3, 3, none, rejected_show, "Shows one rejected row", NULL,
      "  millrace rejected show client_a client_a.speed-tracking-data.rejected 17\n"},
+    {"rejected", "download", "TENANT", 1, 1, download_options, rejected_download,
+     "Writes rejected rows as a CSV file to standard output",
+     "  In the dataset's own columns, to be mended and uploaded again; the columns rejected_reason, "
+     "rejected_file and\n"
+     "  rejected_line are passed over then. A row that does not fall into its columns is in rejected_row, "
+     "with one "
+     "cell\n"
+     "  too many behind it: it is rejected again unless it is mended. Without a header in the dataset's "
+     "files the "
+     "rows are\n"
+     "  bare.\n",
+     "  millrace rejected download client_a > mend.csv\n"
+     "  millrace rejected download client_a --dataset speed-tracking-data --run manual-1 > mend.csv\n"},
     {"rejected", "replay", "TENANT", 1, 1, replay_options, rejected_replay,
      "Gives rejected rows to conversion again, in a run of its own",
      "  For rows whose cause has gone: the schema has more columns, there are more null values, the store "

@@ -41,6 +41,7 @@ int audit(const cli_call *call);
 /* rejected_commands.c */
 int rejected_list(const cli_call *call);
 int rejected_show(const cli_call *call);
+int rejected_download(const cli_call *call);
 int rejected_replay(const cli_call *call);
 
 /* query_command.c */

@@ -46,6 +46,18 @@ int call_delete(const cli_call *call, char *path, json_t **ret_body)
     return send_request(call, path, (http_request){.method = "DELETE", .keyed = true}, ret_body);
 }
 
+static bool print_bytes(void *arg, const char *data, size_t size)
+{
+    (void)arg;
+    return fwrite(data, 1, size, stdout) == size;
+}
+
+int call_print(const cli_call *call, char *path)
+{
+    json_t *none = NULL;
+    return send_request(call, path, (http_request){.method = "GET", .take = print_bytes}, &none);
+}
+
 void print_json(json_t *value)
 {
     json_dumpf(value, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);

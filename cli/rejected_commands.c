@@ -39,6 +39,14 @@ int rejected_show(const cli_call *call)
     return code == EXIT_DONE ? print_object(call, view, lines, COUNT(lines)) : code;
 }
 
+int rejected_download(const cli_call *call)
+{
+    char *path = client_path("/tenants/%s/rejected.csv", call->arguments[0]);
+    path = client_query(path, "dataset", call_option(call, "--dataset"));
+    path = client_query(path, "run", call_option(call, "--run"));
+    return call_print(call, path);
+}
+
 int rejected_replay(const cli_call *call)
 {
     static const column lines[] = {{"run", "run_id"}, {"state", "state"}};

@@ -73,20 +73,9 @@ int run_show(const cli_call *call)
     return EXIT_DONE;
 }
 
-static bool print_bytes(void *arg, const char *data, size_t size)
-{
-    (void)arg;
-    return fwrite(data, 1, size, stdout) == size;
-}
-
 int run_logs(const cli_call *call)
 {
-    char *path = client_path("/tenants/%s/runs/%s/logs", call->arguments[0], call->arguments[1]);
-    const http_request request = {.method = "GET", .path = path, .take = print_bytes};
-    json_t *none;
-    const int code = client_send(call->client, &request, &none);
-    free(path);
-    return code == EXIT_DONE ? code : call_failed(call, code);
+    return call_print(call, client_path("/tenants/%s/runs/%s/logs", call->arguments[0], call->arguments[1]));
 }
 
 static int act(const cli_call *call, const char *action)

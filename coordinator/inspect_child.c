@@ -237,6 +237,11 @@ void mr_inspect_child_wait_exit(mr_inspect_child *child, void (*fn)(void *arg), 
         fn(arg);
 }
 
+bool mr_inspect_child_exited(const mr_inspect_child *child)
+{
+    return child->exited;
+}
+
 bool mr_inspect_child_succeeded(const mr_inspect_child *child)
 {
     return child->succeeded;

@@ -34,6 +34,7 @@ int mr_inspect_child_fd(const mr_inspect_child *child);
 void mr_inspect_child_wait(mr_inspect_child *child, void (*fn)(void *arg), void *arg);
 /* Calls fn once, when it has exited; at once when it already has. */
 void mr_inspect_child_wait_exit(mr_inspect_child *child, void (*fn)(void *arg), void *arg);
+bool mr_inspect_child_exited(const mr_inspect_child *child);
 /* After that: whether it exited with 0. */
 bool mr_inspect_child_succeeded(const mr_inspect_child *child);
 /* Whether it was killed because its time was over. */

@@ -58,6 +58,7 @@ static mr_err inspect_dataset(mr_service *service, const mr_tenant *tenant, cons
     if (err != MR_OK)
         return err;
     mr_config_schemas(config, service, tenant, dataset);
+    mr_config_layout(config, dataset);
     mr_config_sink(config, service, &spec->agreement->sinks[0], dataset);
     return MR_OK;
 }

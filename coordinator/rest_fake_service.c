@@ -353,3 +353,13 @@ mr_err mr_service_replay(mr_service *service, const char *key, const char *tenan
                             (int)force);
     return MR_OK;
 }
+
+mr_err mr_service_run_uid(mr_service *service, const char *tenant, const char *run, char *out, size_t size,
+                          mr_error *ret_error)
+{
+    (void)service;
+    (void)tenant;
+    (void)ret_error;
+    snprintf(out, size, "%s", run);
+    return MR_OK;
+}

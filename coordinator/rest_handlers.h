@@ -56,5 +56,6 @@ void mr_handle_tenant_audit(mr_request *request);
 void mr_handle_query(mr_request *request);
 void mr_handle_list_rejected(mr_request *request);
 void mr_handle_show_rejected(mr_request *request);
+void mr_handle_download_rejected(mr_request *request);
 
 #endif

@@ -156,3 +156,58 @@ void mr_handle_show_rejected(mr_request *request)
     else
         look_at_rejected(request, MR_LOOK_ONE, dataset, offset, 1);
 }
+
+/* --- download --- */
+
+/* The dataset that is asked for, or the only one. */
+static mr_err find_dataset(mr_request *request, const mr_dataset **ret_dataset, mr_error *ret_error)
+{
+    const mr_tenant_spec *spec;
+    const char *name = mr_request_query(request, "dataset");
+    mr_err err = mr_service_tenant_spec(request->service, request->tenant, &spec, ret_error);
+    if (err != MR_OK)
+        return err;
+    if (name == NULL && spec->dataset_count > 1)
+        return mr_fail(ret_error, MR_EINVALID, "tenant %s has several datasets: ?dataset= says which",
+                       request->tenant);
+    for (size_t i = 0; i < spec->dataset_count; i++) {
+        if (name != NULL && strcmp(name, spec->datasets[i]->name) != 0)
+            continue;
+        if (strcmp(spec->datasets[i]->file_type, "csv") != 0)
+            return mr_fail(ret_error, MR_EREFUSED,
+                           "dataset %s is %s, whose rows are not those of a CSV file: see them in "
+                           "/tenants/%s/rejected",
+                           spec->datasets[i]->name, spec->datasets[i]->file_type, request->tenant);
+        *ret_dataset = spec->datasets[i];
+        return MR_OK;
+    }
+    return mr_fail(ret_error, MR_ENOTFOUND, "tenant %s has no dataset \"%.100s\"", request->tenant, name);
+}
+
+static mr_err download_config(mr_request *request, mr_props *config, mr_error *ret_error)
+{
+    const mr_dataset *dataset;
+    const char *run = mr_request_query(request, "run");
+    char run_uid[64];
+    mr_err err = find_dataset(request, &dataset, ret_error);
+    if (err == MR_OK)
+        err = mr_service_inspect_config(request->service, request->tenant, dataset->name, config, ret_error);
+    if (err == MR_OK && run != NULL)
+        err = mr_service_run_uid(request->service, request->tenant, run, run_uid, sizeof run_uid, ret_error);
+    if (err == MR_OK && run != NULL && mr_props_set(config, "run", run_uid) != MR_OK)
+        err = mr_fail(ret_error, MR_ENOMEM, "out of memory");
+    return err;
+}
+
+void mr_handle_download_rejected(mr_request *request)
+{
+    mr_props *config = NULL;
+    mr_error error;
+    if (mr_props_open(&config) != MR_OK)
+        mr_request_error(request, 500, "out of memory");
+    else if (download_config(request, config, &error) != MR_OK)
+        mr_request_fail(request, &error);
+    else
+        mr_look_at(request, MR_LOOK_CSV, "rejected-csv", config);
+    mr_props_close(&config);
+}

@@ -149,19 +149,42 @@ static ssize_t give_array(look *self, char *to, size_t size)
     return used;
 }
 
+static ssize_t give_when_readable(look *self)
+{
+    mr_request_suspend(self->request);
+    mr_inspect_child_wait(self->child, resume, self);
+    return 0;
+}
+
+/* A file is whole, or its connection breaks off: which, is known when the child has exited. */
+static ssize_t give_file(look *self, char *to, size_t size)
+{
+    const ssize_t count = fetch(self, to, size);
+    if (count < 0)
+        return give_when_readable(self);
+    if (count > 0)
+        return count;
+    if (mr_inspect_child_exited(self->child))
+        return mr_inspect_child_succeeded(self->child) ? MHD_CONTENT_READER_END_OF_STREAM
+                                                       : MHD_CONTENT_READER_END_WITH_ERROR;
+    mr_request_suspend(self->request);
+    mr_inspect_child_wait_exit(self->child, resume, self);
+    return 0;
+}
+
 static ssize_t give(void *cls, uint64_t position, char *to, size_t size)
 {
     (void)position;
     look *self = cls;
     ssize_t count;
+    if (self->shape == MR_LOOK_CSV)
+        return give_file(self, to, size);
     do
         count = self->shape == MR_LOOK_LINES ? give_lines(self, to, size) : give_array(self, to, size);
     while (count == 0);
     if (count != -1 || self->ended) /* the end of the stream is -1 as well */
         return count;
-    mr_request_suspend(self->request);
-    mr_inspect_child_wait(self->child, resume, self);
-    return 0;
+    return give_when_readable(self);
 }
 
 /* --- the answer's beginning --- */
@@ -205,6 +228,7 @@ static void begin_answer(look *self)
         if (response != NULL)
             (void)MHD_add_response_header(response, "Content-Type",
                                           self->shape == MR_LOOK_LINES ? "application/x-ndjson"
+                                          : self->shape == MR_LOOK_CSV ? "text/csv; charset=utf-8"
                                                                        : "application/json");
         mr_request_respond(self->request, 200, response);
     }

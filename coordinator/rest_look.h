@@ -10,6 +10,7 @@ enum { MR_LOOK_DEADLINE_MS = 300 * 1000 };
 typedef enum mr_look_shape {
     MR_LOOK_LINES, /* as they are: a query's columns, rows and last line */
     MR_LOOK_ARRAY, /* the lines as elements of one JSON array */
+    MR_LOOK_CSV,   /* as it is: a file */
     MR_LOOK_ONE,   /* the first line, whose "offset" must be the third path parameter; else 404 */
 } mr_look_shape;
 

@@ -56,6 +56,8 @@ const mr_route mr_routes[] = {
     {"GET", "/ledger", QUERY("dataset", "run", "limit"), NULL, mr_handle_ledger, "the ledger of all tenants"},
     {"GET", "/tenants/{tenant}/rejected", QUERY("dataset", "limit", "from"), NULL, mr_handle_list_rejected,
      "rejected rows with their reasons"},
+    {"GET", "/tenants/{tenant}/rejected.csv", QUERY("dataset", "run"), NULL, mr_handle_download_rejected,
+     "rejected rows of a dataset as a CSV file with their reasons, to be mended and uploaded again"},
     {"POST", "/tenants/{tenant}/rejected/replay", QUERY("dataset", "run", "force"), NULL, mr_handle_replay,
      "asks for a run that gives rejected rows to conversion again"},
     {"GET", "/tenants/{tenant}/rejected/{topic}/{offset}", NULL, NULL, mr_handle_show_rejected,

@@ -152,6 +152,16 @@ void mr_count_task_states(mr_service *service, json_t *counts)
     }
 }
 
+mr_err mr_service_run_uid(mr_service *service, const char *tenant, const char *run, char *out, size_t size,
+                          mr_error *ret_error)
+{
+    mr_run row;
+    mr_err err = mr_find_run(service, tenant, run, &row, ret_error);
+    if (err == MR_OK)
+        snprintf(out, size, "%s", row.run_uid);
+    return err;
+}
+
 mr_err mr_service_show_run(mr_service *service, const char *tenant, const char *run, json_t **ret_view,
                            mr_error *ret_error)
 {

@@ -130,6 +130,9 @@ mr_err mr_service_list_runs(mr_service *service, const char *tenant, int64_t lim
  * waits for as well as why it failed. */
 mr_err mr_service_show_run(mr_service *service, const char *tenant, const char *run, json_t **ret_view,
                            mr_error *ret_error);
+/* The run_uid of a run_id or run_uid, into `out`. */
+mr_err mr_service_run_uid(mr_service *service, const char *tenant, const char *run, char *out, size_t size,
+                          mr_error *ret_error);
 /* The program's output as stored so far, opened for reading (the caller closes). MR_ENOTFOUND: there is none.
  */
 mr_err mr_service_open_run_log(mr_service *service, const char *tenant, const char *run, int *ret_fd,
@@ -186,7 +189,8 @@ mr_err mr_service_list_ledger(mr_service *service, const char *tenant, const cha
 mr_err mr_service_status(mr_service *service, json_t **ret_view, mr_error *ret_error);
 /* What an inspecting child (`query`, `rejected`) needs, set in `config` with the keys of docs/architecture.md
  * section 4: bus, bus.dir, tenant, tenant.uid; with `dataset` also dataset, topic, topic.partitions, schema,
- * schema.id, schemas, primary.key, connector.class and the options of the first sink (store). */
+ * schema.id, schemas, primary.key, files.type, csv.*, connector.class and the options of the first sink
+ * (store). */
 mr_err mr_service_inspect_config(mr_service *service, const char *tenant, const char *dataset,
                                  mr_props *config, mr_error *ret_error);
 /* Entries of the audit trail, newest first, with ids below `before_id`; of one tenant (also one that is

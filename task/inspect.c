@@ -12,6 +12,7 @@ static const struct {
 } kinds[] = {
     {"query", inspect_query_keys, inspect_query},
     {"rejected", inspect_topic_keys, inspect_rejected},
+    {"rejected-csv", inspect_csv_keys, inspect_rejected_csv},
     {"topic", inspect_topic_keys, inspect_topic},
 };
 
@@ -56,7 +57,8 @@ int inspect_run(const char *kind, const char *config_path)
     while (index < KINDS && strcmp(kinds[index].name, kind) != 0)
         index++;
     if (index == KINDS) {
-        fprintf(stderr, "millrace-task: --inspect %s: KIND is query, rejected or topic\n", kind);
+        fprintf(stderr, "millrace-task: --inspect %s: KIND is query, rejected, rejected-csv or topic\n",
+                kind);
         return EXIT_USAGE;
     }
     mr_error error;

@@ -1,5 +1,5 @@
-/* inspect.h - a look at bus and store that changes neither: JSON lines on stdout, for the coordinator to pass
- * on.
+/* inspect.h - a look at bus and store that changes neither: JSON lines, or a CSV file, on stdout, for the
+ * coordinator to pass on.
  *
  * Its configuration may hold more keys than a kind needs: those of a whole dataset fit every kind.
  */
@@ -18,6 +18,10 @@ void inspect_help(FILE *out);
 extern const mr_option inspect_topic_keys[];
 mr_err inspect_topic(const mr_props *config, FILE *out, mr_error *ret_error);
 mr_err inspect_rejected(const mr_props *config, FILE *out, mr_error *ret_error);
+
+/* inspect_csv.c */
+extern const mr_option inspect_csv_keys[];
+mr_err inspect_rejected_csv(const mr_props *config, FILE *out, mr_error *ret_error);
 
 /* inspect_query.c */
 extern const mr_option inspect_query_keys[];

@@ -1,5 +1,7 @@
-"""What becomes of rejected rows: a replay after the cause has gone brings every row in that can be read now, in a run with a
+"""What becomes of rejected rows: mended in the CSV file that is downloaded, all of them come in; a replay after the cause has gone brings every row in that can be read now, in a run with a
 ledger line of its own, exactly once although coordinator and worker are killed; older lines do not change."""
+import csv
+import io
 import json
 import pathlib
 import sys
@@ -13,11 +15,12 @@ FIELDS = [{"name": "id", "type": "int"}, {"name": "amount", "type": ["null", "do
 BAD = 300
 
 
-def write_tenant(folder, null_values):
+def write_tenant(folder, null_values, tenant=TENANT, delimiter=","):
     folder.mkdir(exist_ok=True)
-    (folder / "agreement.json").write_text(json.dumps({"client": TENANT, "schedule": "0 0 1 1 *"}))
+    (folder / "agreement.json").write_text(json.dumps({"client": tenant, "schedule": "0 0 1 1 *"}))
     (folder / "dataset.json").write_text(json.dumps({
-        "name": DATASET, "file_type": "csv", "key_space": "shop", "csv.null.values": null_values,
+        "name": DATASET, "file_type": "csv", "key_space": tenant, "csv.null.values": null_values,
+        "csv.delimiter": delimiter,
         "schema": {"type": "record", "name": DATASET, "fields": FIELDS}, "primary_key": ["id"]}))
     return folder
 
@@ -31,8 +34,8 @@ def write_files(folder):
     return folder / "a.csv", folder / "b.csv"
 
 
-def line(cluster, run):
-    lines = cluster.json("ledger", TENANT, "--run", run)
+def line(cluster, run, tenant=TENANT):
+    lines = cluster.json("ledger", tenant, "--run", run)
     assert len(lines) == 1, lines
     return {key: lines[0][key] for key in ("read", "filtered", "rejected_source", "produced", "delivered",
                                            "rejected_sink", "abandoned", "in_flight")}
@@ -44,8 +47,80 @@ def expected(read, rejected):
             "rejected_sink": 0, "abandoned": 0, "in_flight": 0}
 
 
-def rows(cluster, condition):
-    return cluster.json("query", TENANT, f"SELECT count(*) AS n FROM orders WHERE {condition}")[0]["n"]
+def rows(cluster, condition, tenant=TENANT):
+    return cluster.json("query", tenant, f"SELECT count(*) AS n FROM orders WHERE {condition}")[0]["n"]
+
+
+def upload_and_run(cluster, tenant, *files):
+    cluster.cli("upload", tenant, *files)
+    return json.loads(cluster.cli("run", "now", tenant, "--wait", "--output", "json"))["run_id"]
+
+
+def download_mend_upload(cluster):
+    """The delimiter has changed since: the file is in the dataset's present dialect."""
+    tenant, folder = "mended", cluster.folder / "mended"
+    cluster.cli("tenant", "apply", write_tenant(folder, [], tenant))
+    run = upload_and_run(cluster, tenant, *write_files(cluster.folder))
+    cluster.cli("tenant", "apply", write_tenant(folder, [], tenant, ";"))
+    text = cluster.cli("rejected", "download", tenant, "--run", run)
+    (cluster.folder / "as-it-is.csv").write_text(text)
+    header, *body = csv.reader(io.StringIO(text), delimiter=";")
+    assert header == ["id", "amount", "text", "rejected_reason", "rejected_file", "rejected_line", "rejected_row"], header
+    assert len(body) == 2 * BAD + 2, len(body)
+    assert body[0] == ["1000", "n/a", "a 0", 'column amount: "n/a" is not a double', "a.csv", "102", ""], body[0]
+    assert body[BAD + 1][:3] == ["2000", "n/a", "b, 0"], body[BAD + 1]
+    assert body[-1] == ["", "", "", "3 cells, the header has 4", "b.csv", str(BAD + 2), "never,x,1",
+                        "mend this row and remove this cell"], body[-1]
+
+    # nobody mended it: all of it is rejected again, none is stored empty
+    run = upload_and_run(cluster, tenant, cluster.folder / "as-it-is.csv")
+    assert line(cluster, run, tenant) == expected(2 * BAD + 2, 2 * BAD + 2)
+
+    body[-1] = ["9002", "1", "never", *body[-1][3:7]]
+    for row in body:
+        row[0], row[1] = row[0].replace("1x", "9001"), row[1].replace("n/a", "")
+    with open(cluster.folder / "mend.csv", "w", newline="") as out:
+        csv.writer(out, delimiter=";", lineterminator="\n").writerows([header, *body])
+    run = upload_and_run(cluster, tenant, cluster.folder / "mend.csv")
+    assert line(cluster, run, tenant) == expected(2 * BAD + 2, 0)
+    assert rows(cluster, "id >= 1000", tenant) == 2 * BAD + 2
+    nothing = cluster.cli("rejected", "download", tenant, "--run", run)
+    assert nothing.count("\n") == 1, nothing
+    assert cluster.try_cli("rejected", "download", tenant, "--run", "manual-99").returncode == 3
+
+
+def simple_tenant(cluster, tenant, value_type, has_header):
+    folder = cluster.folder / tenant
+    folder.mkdir()
+    (folder / "agreement.json").write_text(json.dumps({"client": tenant, "schedule": "0 0 1 1 *"}))
+    (folder / "dataset.json").write_text(json.dumps({
+        "name": "t", "file_type": "csv", "key_space": tenant, "csv.first.row.as.header": has_header,
+        "schema": {"type": "record", "name": "t", "fields": [
+            {"name": "id", "type": "int"}, {"name": "value", "type": value_type}]}, "primary_key": ["id"]}))
+    cluster.cli("tenant", "apply", folder)
+
+
+def a_record_that_the_store_refused(cluster):
+    """A store cannot hold NaN where null is not allowed: it is replayed, and refused, as the record that it was."""
+    simple_tenant(cluster, "refused", "double", True)
+    (cluster.folder / "nan.csv").write_text("value,id\n" + "".join(f"{'NaN' if n == 7 else n / 3},{n}\n" for n in range(10)))
+    run = upload_and_run(cluster, "refused", cluster.folder / "nan.csv")
+    assert line(cluster, run, "refused") == {**expected(10, 0), "delivered": 9, "rejected_sink": 1}
+    body = list(csv.reader(io.StringIO(cluster.cli("rejected", "download", "refused"))))[1:]
+    assert len(body) == 1 and body[0][:2] == ["7", "NaN"] and body[0][2], body
+    again = cluster.json("rejected", "replay", "refused", "--wait")
+    assert line(cluster, again["run_id"], "refused") == {**expected(1, 0), "delivered": 0, "rejected_sink": 1}
+
+
+def rows_without_a_header(cluster):
+    simple_tenant(cluster, "bare", "string", False)
+    (cluster.folder / "bare.csv").write_text('1,a\nx,"b, c"\n2\n')
+    upload_and_run(cluster, "bare", cluster.folder / "bare.csv")
+    text = cluster.cli("rejected", "download", "bare")
+    assert text == 'x,"b, c"\n2\n', text
+    (cluster.folder / "mended.csv").write_text(text.replace("x", "3").replace("2\n", "2,d\n"))
+    run = upload_and_run(cluster, "bare", cluster.folder / "mended.csv")
+    assert line(cluster, run, "bare") == expected(2, 0)
 
 
 def replay(cluster, *options):
@@ -91,6 +166,9 @@ def main():
         assert cluster.try_cli("rejected", "replay", TENANT, "--dataset", "nothing").returncode == 3
         assert not cluster.runs_left(), cluster.runs_left()
         assert len(cluster.json("audit", TENANT, "--what", "replay")) == 3
+        download_mend_upload(cluster)
+        a_record_that_the_store_refused(cluster)
+        rows_without_a_header(cluster)
     print(f"{2 * BAD} rejected rows came in by a replay, each once; 2 were rejected again")
 
 
