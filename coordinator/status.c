@@ -72,7 +72,7 @@ static void ledger_problems(mr_service *service, json_t *problems)
 
 static void step_problems(mr_service *service, json_t *problems)
 {
-    char text[700];
+    char text[800];
     const mr_trouble *trouble;
     for (size_t at = 0; (trouble = mr_name_map_next(&service->troubles.by_key, &at)) != NULL;) {
         snprintf(text, sizeof text, "%s%s%s, tries again: %s", trouble->tenant,
