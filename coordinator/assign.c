@@ -53,6 +53,16 @@ static void list_workers(placement_pass *placing)
     }
 }
 
+/* What brings begun runs to their end goes before new programs; else first come, first served. */
+static int compare_waiting(const void *a, const void *b)
+{
+    const mr_task *x = *(const mr_task *const *)a, *y = *(const mr_task *const *)b;
+    bool x_new = x->kind == MR__PROTO__TASK_KIND__PROGRAM, y_new = y->kind == MR__PROTO__TASK_KIND__PROGRAM;
+    if (x_new != y_new)
+        return x_new ? 1 : -1;
+    return x->arrival < y->arrival ? -1 : x->arrival > y->arrival;
+}
+
 static void list_tasks(placement_pass *placing)
 {
     mr_service *service = placing->service;
@@ -64,13 +74,30 @@ static void list_tasks(placement_pass *placing)
             mr_wake_at(service, task->retry_ms);
             continue;
         }
-        placing->needs[placing->task_count] = (mr_place_task){
+        placing->tasks[placing->task_count++] = task;
+    }
+    if (placing->task_count > 0)
+        qsort(placing->tasks, placing->task_count, sizeof *placing->tasks, compare_waiting);
+    for (size_t i = 0; i < placing->task_count; i++) {
+        task = placing->tasks[i];
+        placing->needs[i] = (mr_place_task){
             .last_worker = task->worker,
             .cpu_millis = task->request_cpu_millis,
             .memory_bytes = task->request_memory_bytes,
             .message_bytes = task->assignment_bytes,
         };
-        placing->tasks[placing->task_count++] = task;
+    }
+}
+
+/* Sinks that linger without work make room for those that wait. */
+static void note_crowd(placement_pass *placing, size_t placed)
+{
+    mr_service *service = placing->service;
+    mr_task *task;
+    service->crowded = placed < placing->task_count;
+    for (size_t at = 0; service->crowded && (task = mr_name_map_next(&service->tasks, &at)) != NULL;) {
+        if (task->state == TASK_ASSIGNED && task->idle_since_ms != 0)
+            mr_mark_dirty(service, task->tenant);
     }
 }
 
@@ -145,6 +172,7 @@ mr_err mr_place_tasks(mr_service *service, mr_error *ret_error)
         mr_place(placing.places, placing.worker_count, placing.needs, placing.task_count);
         for (size_t i = 0; i < placing.task_count; i++)
             placed += placing.needs[i].choice >= 0;
+        note_crowd(&placing, placed);
     }
     if (placed > 0)
         err = mr_apply(service, "assign", NULL, NULL, execute_assign, &placing, NULL, ret_error);

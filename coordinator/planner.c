@@ -7,7 +7,7 @@
 #include <string.h>
 
 enum {
-    SINK_LINGER_MS = 3000, /* a sink without work stays this long: the next run may come at once */
+    SINK_LINGER_MS = 3000, /* a sink without work stays this long, unless others wait for its room */
     CLOSED_RUNS = 64,      /* whose positions one source task removes */
     PROGRAM_GRACE_SECONDS = 10,
     OPEN_RUNS = 256, /* looked at in one pass */
@@ -351,7 +351,7 @@ static bool sink_wanted(tenant_plan *plan, const mr_dataset *dataset, const mr_a
     if (task->idle_since_ms == 0)
         task->idle_since_ms = service->now_ms;
     int64_t until = task->idle_since_ms + SINK_LINGER_MS;
-    if (until <= service->now_ms)
+    if (until <= service->now_ms || service->crowded)
         return false;
     mr_look_again(service, plan->tenant->tenant, until);
     return true;

@@ -4,8 +4,15 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { OPEN_RUNS = 256, ROUNDS = 64, RETAIN_EVERY_MS = 60000, LATE_MS = 500, PASS_TENANTS = 32 };
+enum {
+    OPEN_RUNS = 256,
+    ROUNDS = 64,
+    RETAIN_EVERY_MS = 60000,
+    LATE_MS = 500,
+    PASS_MS = 40 /* then those who ask are answered before the next pass */
+};
 
 typedef mr_err (*step_fn)(mr_service *service, const mr_run *run, bool *ret_moved, mr_error *ret_error);
 
@@ -113,13 +120,27 @@ static mr_err reconcile_tenant(mr_service *service, const char *name, mr_error *
     return err == MR_OK ? planned : err;
 }
 
+static int64_t monotonic_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+bool mr_pass_is_long(const mr_service *service)
+{
+    return monotonic_ms() - service->pass_began_ms >= PASS_MS;
+}
+
 /* One by one, so that a tenant whose disk is full holds no other back. */
 static void reconcile_dirty(mr_service *service)
 {
     size_t at = 0;
     char *name;
     mr_error error;
-    for (size_t n = 0; n < PASS_TENANTS && (name = mr_name_map_next(&service->dirty, &at)) != NULL; n++) {
+    for (bool first = true;
+         (first || !mr_pass_is_long(service)) && (name = mr_name_map_next(&service->dirty, &at)) != NULL;
+         first = false) { /* each pass brings someone forward */
         mr_name_map_remove(&service->dirty, name);
         mr_err err = reconcile_tenant(service, name, &error);
         int64_t again_ms = mr_told(service, err, &error, "tenant not brought forward", name);
@@ -175,6 +196,7 @@ int64_t mr_service_reconcile(mr_service *service)
     mr_error error;
     if (service->promised_ms != 0 && service->now_ms - service->promised_ms > LATE_MS)
         mr_workers_excuse(service, service->now_ms - service->promised_ms);
+    service->pass_began_ms = monotonic_ms();
     service->wake_ms = INT64_MAX;
     service->events_seen = service->events;
     mr_mark_due(service);
@@ -198,5 +220,5 @@ int64_t mr_service_reconcile(mr_service *service)
 bool mr_service_pending(const mr_service *service)
 {
     return service->place || service->events != service->events_seen ||
-           service->flush_ms <= service->now_ms || service->clock_set_back;
+           service->flush_ms <= service->now_ms || service->clock_set_back || service->dirty.count > 0;
 }

@@ -139,6 +139,22 @@ static void a_sink_without_work_is_stopped(void **state)
     assert_null(fixture_assignment(fixture, "rows-store"));
 }
 
+static void a_sink_without_work_makes_room_for_others(void **state)
+{
+    service_fixture *fixture = *state;
+    fixture->config.sink_cpu_millis = 3950; /* of the worker's 4,000 */
+    fixture_restart(fixture);
+    a_run_comes_to_its_end(state);
+    assert_non_null(fixture_assignment(fixture, "rows-store"));
+    fixture_apply(fixture, "b", NEVER, "");
+    fixture_upload(fixture, "b", "rows.csv", NULL);
+    run_now(fixture, "b");
+    fixture_report(fixture, NULL, 0);
+    assert_null(fixture_assignment(fixture, "rows-store"));
+    fixture_report(fixture, NULL, 0); /* it has stopped */
+    assert_non_null(fixture_assignment(fixture, "program"));
+}
+
 static void a_difference_in_the_ledger_is_told(void **state)
 {
     service_fixture *fixture = *state;
@@ -640,6 +656,7 @@ int main(void)
         TEST(a_run_comes_to_its_end),
         TEST(a_source_waits_while_too_much_is_undelivered_and_says_so),
         TEST(a_sink_without_work_is_stopped),
+        TEST(a_sink_without_work_makes_room_for_others),
         TEST(a_difference_in_the_ledger_is_told),
         TEST(a_run_goes_on_after_a_restart_in_every_state),
         TEST(a_program_that_fails_is_tried_again_and_then_the_run_fails),

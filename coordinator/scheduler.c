@@ -201,6 +201,10 @@ mr_err mr_schedule_tenants(mr_service *service, mr_error *ret_error)
         MR_FAULT("schedule_advanced");
         for (size_t i = 0; i < due.count; i++)
             mr_mark_dirty(service, due.tenants[i].tenant);
+        if (mr_pass_is_long(service)) {
+            mr_wake_at(service, service->now_ms);
+            break;
+        }
     }
     int64_t next =
         mr_db_int(service->db, INT64_MAX, "SELECT min(next_due_ms) FROM tenants WHERE next_due_ms > ?", "i",

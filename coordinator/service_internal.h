@@ -111,6 +111,7 @@ typedef struct mr_task {
     char incarnation[NAME_BYTES];
     char error[500];
     int64_t retry_ms; /* WAITING: place it not before */
+    uint64_t arrival; /* WAITING: who came first is placed first */
     /* --- */
     Mr__Proto__Assignment *assignment; /* as last planned; owned */
     size_t assignment_bytes;
@@ -162,12 +163,15 @@ struct mr_service {
     int64_t flush_ms;             /* when unflushed progress is stored; INT64_MAX: there is none */
     int64_t flush_after_ms;       /* and not before, since it failed */
     int64_t retain_ms;
+    int64_t pass_began_ms; /* monotonic */
     int64_t healthy_since_ms;
     bool healthy;
     bool place;     /* tasks may be placed */
+    bool crowded;   /* tasks wait for a worker with room */
     bool sweep;     /* something was discarded */
     bool take_back; /* an upload that failed could not be taken back */
     uint64_t pass;  /* counts plans */
+    uint64_t arrivals;
     uint64_t desired_version;
     mr_troubles troubles;
     mr_name_map tasks;        /* by key */
@@ -220,6 +224,8 @@ void mr_wake_at(mr_service *service, int64_t when_ms);
 /* Marks the tenant dirty then. The earliest time asked for wins. */
 void mr_look_again(mr_service *service, const char *tenant, int64_t when_ms);
 void mr_mark_due(mr_service *service); /* those whose time has come */
+/* Whoever asks should be answered before this pass goes on. */
+bool mr_pass_is_long(const mr_service *service);
 void mr_clock_set_back(mr_service *service, int64_t by_ms);
 
 /* Sets a run's state (and reason unless NULL) within a command; only from `from`: false when it is in another

@@ -31,6 +31,7 @@ mr_task *mr_task_find(mr_service *service, const char *tenant, const char *conne
 static mr_err keep(mr_service *service, mr_task *task, mr_error *ret_error)
 {
     set_key(task);
+    task->arrival = ++service->arrivals;
     if (mr_name_map_put(&service->tasks, task->key, task) == MR_OK)
         return MR_OK;
     free(task);
@@ -254,6 +255,7 @@ static mr_err replace(mr_service *service, mr_task *task, const mr_want *want, m
     mr_task next = *task;
     next.kind = want->kind;
     snprintf(next.run_uid, sizeof next.run_uid, "%s", want->run_uid);
+    next.arrival = ++service->arrivals;
     next.state = TASK_WAITING;
     next.config_digest = config_digest(want->assignment);
     next.scope_digest = scope_digest(want->assignment->scope);
@@ -337,6 +339,7 @@ mr_err mr_task_release(mr_service *service, mr_task *task, int64_t retry_ms, mr_
     mr_task next = *task;
     next.state = TASK_WAITING;
     next.incarnation[0] = '\0'; /* the worker's name stays: placement is sticky */
+    next.arrival = ++service->arrivals;
     next.retry_ms = retry_ms;
     mr_err err = change(service, task, &next, ret_error);
     if (err != MR_OK)

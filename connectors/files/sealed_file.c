@@ -42,7 +42,7 @@ mr_err sealed_file_check(int fd, const manifest_file *file, int64_t *ret_changed
 mr_err sealed_file_unchanged(int fd, const manifest_file *file, int64_t changed_ns, mr_error *ret_error)
 {
     struct stat found;
-    int64_t now_ns;
+    int64_t now_ns = 0;
     mr_err err = look(fd, file, &found, &now_ns, ret_error);
     if (err != MR_OK || (now_ns == changed_ns && found.st_size == file->size_bytes))
         return err;
