@@ -2,15 +2,18 @@
 
 #include <inttypes.h>
 
-/* jansson counts the levels itself, but its limit is 2,048; this one is ours, found before anything is built.
- */
-static mr_err check_depth(mr_slice text, const char *source, mr_error *ret_error)
+/* What jansson lets pass: it counts the levels itself, but its limit is 2,048, and passes over a NUL behind a
+ * number, at which a copy of the text would end. */
+static mr_err check_form(mr_slice text, const char *source, mr_error *ret_error)
 {
     int depth = 0, line = 1;
     size_t line_start = 0;
     bool in_string = false;
     for (size_t i = 0; i < text.size; i++) {
         char c = text.data[i];
+        if (c == '\0')
+            return mr_fail(ret_error, MR_EINVALID, "%s: line %d, column %zu: a NUL", source, line,
+                           i - line_start + 1);
         if (c == '\n') {
             line++;
             line_start = i + 1;
@@ -39,7 +42,7 @@ mr_err mr_json_load(mr_slice text, const char *source, size_t max_bytes, json_t 
     if (text.size > max_bytes)
         return mr_fail(ret_error, MR_ETOOLARGE, "%s: %zu bytes of JSON; at most %zu are accepted", source,
                        text.size, max_bytes);
-    mr_err err = check_depth(text, source, ret_error);
+    mr_err err = check_form(text, source, ret_error);
     if (err != MR_OK)
         return err;
     json_t *json = json_loadb(text.size == 0 ? "" : text.data, text.size, JSON_REJECT_DUPLICATES, &problem);

@@ -81,6 +81,15 @@ static void test_deep_nesting_is_refused_and_brackets_in_strings_do_not_count(vo
     json_decref(json);
 }
 
+static void test_a_nul_is_refused_wherever_it_stands(void **state)
+{
+    (void)state;
+    /* Behind a number jansson passes over it. */
+    assert_refused((mr_slice){"{\"a\":\n1\0}", 9}, MR_EINVALID, "a.json: line 2, column 2: a NUL");
+    assert_refused((mr_slice){"{}\0", 3}, MR_EINVALID, "a.json: line 1, column 3: a NUL");
+    assert_refused((mr_slice){"[\"a\0\"]", 6}, MR_EINVALID, "a.json: line 1, column 4: a NUL");
+}
+
 static void test_getters_answer_what_is_there(void **state)
 {
     (void)state;
@@ -148,6 +157,7 @@ int main(void)
         cmocka_unit_test(test_an_integer_beyond_64_bits_is_refused),
         cmocka_unit_test(test_a_text_beyond_the_bound_is_refused),
         cmocka_unit_test(test_deep_nesting_is_refused_and_brackets_in_strings_do_not_count),
+        cmocka_unit_test(test_a_nul_is_refused_wherever_it_stands),
         cmocka_unit_test(test_getters_answer_what_is_there),
         cmocka_unit_test(test_a_field_that_does_not_fit_is_named_by_its_path),
         cmocka_unit_test(test_what_is_not_an_object_has_no_fields),
