@@ -44,7 +44,8 @@ static mr_err parse_ranges(const json_t *list, source_position *position)
     {
         json_int_t partition, first, range_end;
         if (json_unpack(item, "[I, I, I!]", &partition, &first, &range_end) != 0 || partition < 0 ||
-            partition > INT32_MAX || first < 0 || range_end < first)
+            partition > INT32_MAX || first < 0 || range_end < first ||
+            source_position_has(position, (int32_t)partition))
             return MR_EINVALID;
         mr_err err = source_position_extend(position, (int32_t)partition, first, range_end, NULL);
         if (err != MR_OK)

@@ -81,6 +81,9 @@ static void test_damaged_positions_are_refused(void **state)
         "{\"position\":null,\"counts\":{\"read\":1,\"filtered\":0,\"rejected\":0,\"produced\":0,\"rejected_"
         "files\":0,"
         "\"bytes\":0},\"ranges\":[[0,9,8]],\"ended\":false,\"over_rejected\":false}",
+        "{\"position\":null,\"counts\":{\"read\":1,\"filtered\":0,\"rejected\":0,\"produced\":0,\"rejected_"
+        "files\":0,"
+        "\"bytes\":0},\"ranges\":[[0,8,9],[0,1,2]],\"ended\":false,\"over_rejected\":false}",
     };
     for (size_t i = 0; i < sizeof damaged / sizeof damaged[0]; i++) {
         source_position position;
