@@ -229,6 +229,17 @@ static mr_request *create_request(mr_rest *rest, struct MHD_Connection *connecti
     return request;
 }
 
+/* libmicrohttpd does not notice an end of the connection that arrives together with data, and would keep
+ * request and file of a client that is gone. Saying it again makes it look. */
+static void repeat_end(const mr_request *request)
+{
+    char next;
+    const int fd =
+        MHD_get_connection_info(request->connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    if (recv(fd, &next, 1, MSG_PEEK | MSG_DONTWAIT) == 0)
+        (void)shutdown(fd, SHUT_RD);
+}
+
 static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, const char *path,
                                   const char *method, const char *version, const char *data, size_t *size,
                                   void **state)
@@ -245,6 +256,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
         mr_connection_enter(request->link, MR_CONNECTION_BODY, now_of(rest));
         if (turn_away(request, version))
             return send_answer(request);
+        repeat_end(request);
         if (cut)
             mr_request_error(request, 400, "the path holds a NUL");
         else
@@ -261,6 +273,7 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
             route->body->data(request, data, *size);
         *size = 0;
         const bool dropping = request->response != NULL || route->body == NULL;
+        repeat_end(request);
         return dropping && request->received > request->drop_limit ? MHD_NO : MHD_YES;
     }
     if (request->response == NULL && !request->handled) {

@@ -78,16 +78,26 @@ static void begin_file(mr_request *request, const char *name)
         mr_service_begin_upload(request->service, upload->key, &begin, &upload->upload, &repeated, &error);
     if (err == MR_OK && repeated != NULL) {
         answer_upload(request, repeated);
-        request->drop_limit = INT64_MAX; /* the same file comes again: let it come to its end */
         return;
     }
-    if (err == MR_OK) {
-        request->drop_limit = 2 * upload->upload.limit_bytes + FORM_OVERHEAD_BYTES;
+    if (err == MR_OK && request->declared_size > upload->upload.limit_bytes + FORM_OVERHEAD_BYTES) {
+        refuse_size(request, upload->upload.dataset, upload->upload.limit_bytes);
+        return;
+    }
+    if (err == MR_OK)
         err = mr_upload_stream_open(mr_service_config_of(request->service)->staging_dir,
                                     upload->upload.incoming, &upload->stream, &error);
-    }
     if (err != MR_OK)
         mr_request_fail(request, &error);
+}
+
+/* What the disk refused: named as its sender knows it. */
+static void fail_to_keep(mr_request *request, mr_error *error)
+{
+    const mr_upload *upload = &((upload_state *)request->state)->upload;
+    (void)mr_wrap(error, error->code, "file \"%s\" of tenant %s is not stored, send it again later",
+                  upload->file_name, upload->tenant);
+    mr_request_fail(request, error);
 }
 
 static void take_bytes(mr_request *request, const char *data, size_t size)
@@ -99,7 +109,7 @@ static void take_bytes(mr_request *request, const char *data, size_t size)
         refuse_size(request, upload->upload.dataset, upload->upload.limit_bytes);
     } else if (mr_upload_stream_write(upload->stream, data, size, &error) != MR_OK) {
         mr_upload_stream_close(&upload->stream);
-        mr_request_fail(request, &error);
+        fail_to_keep(request, &error);
     }
 }
 
@@ -216,7 +226,7 @@ static void record(mr_request *request)
     if (upload->sealed == MR_OK)
         answer_upload(request, answer);
     else
-        mr_request_fail(request, &upload->error);
+        fail_to_keep(request, &upload->error);
 }
 
 void mr_handle_upload(mr_request *request)

@@ -73,6 +73,9 @@ void mr_erase_tenant(mr_db *db, const mr_tenant *tenant)
     mr_db_run(db, "DELETE FROM topics WHERE tenant = ?", "t", tenant->tenant);
     mr_db_run(db, "DELETE FROM store_tables WHERE tenant = ?", "t", tenant->tenant);
     mr_db_run(db, "DELETE FROM tenants WHERE uid = ?", "t", uid);
+    /* A key that the former tenant used says nothing about the next one of that name. */
+    mr_db_run(db, "DELETE FROM idempotency WHERE name <> 'delete_tenant' AND key GLOB ? || ':*'", "t",
+              tenant->tenant);
 }
 
 static mr_err execute_deleted(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)

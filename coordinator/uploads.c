@@ -5,6 +5,7 @@
  * What lies in incoming/ without a record was never acknowledged and is removed.
  */
 #include "coordinator/records.h"
+#include "core/text_value.h"
 
 #include <fnmatch.h>
 #include <stdio.h>
@@ -37,24 +38,47 @@ json_t *mr_upload_answer(mr_db *db, int64_t upload_id)
     return answer;
 }
 
+enum { MAX_NAME_BYTES = 200 };
+
+/* Where the text stops being UTF-8, or its size. */
+static size_t valid_utf8(const char *text, size_t size)
+{
+    size_t at = 0;
+    while (at < size) {
+        size_t length = 1;
+        while (length <= 4 && at + length <= size && !mr_utf8_valid((mr_slice){text + at, length}))
+            length++;
+        if (length > 4 || at + length > size)
+            return at;
+        at += length;
+    }
+    return size;
+}
+
 /* Names become names of files, of columns in logs and of arguments: no path, no control character, no dot
  * first. */
 static mr_err check_file_name(const char *name, mr_error *ret_error)
 {
-    size_t size = strlen(name);
-    if (size == 0 || size > 200)
-        return mr_fail(ret_error, MR_EINVALID, "a file name has 1 to 200 bytes");
-    for (const unsigned char *c = (const unsigned char *)name; *c != '\0'; c++) {
-        if (*c < 0x20 || *c == 0x7f || *c == '/' || *c == '\\')
-            return mr_fail(ret_error, MR_EINVALID, "a file name has no control characters, / or \\");
-    }
+    const size_t size = strlen(name);
+    if (size == 0 || size > MAX_NAME_BYTES)
+        return mr_fail(ret_error, MR_EINVALID, "file name: it has %zu bytes, not 1 to %d", size,
+                       MAX_NAME_BYTES);
     if (name[0] == '.')
-        return mr_fail(ret_error, MR_EINVALID, "a file name does not start with a dot");
-    json_t *text = json_string(name); /* NULL when it is not UTF-8 */
-    if (text == NULL)
-        return mr_fail(ret_error, MR_EINVALID, "a file name is UTF-8");
-    json_decref(text);
-    return MR_OK;
+        return mr_fail(ret_error, MR_EINVALID, "file name \"%s\": it begins with a dot", name);
+    for (size_t i = 0; i < size; i++) {
+        const unsigned char c = (unsigned char)name[i];
+        if (c < 0x20 || c == 0x7f)
+            return mr_fail(ret_error, MR_EINVALID, "file name: byte %zu is a control character (0x%02x)",
+                           i + 1, c);
+        if (c == '/' || c == '\\')
+            return mr_fail(ret_error, MR_EINVALID,
+                           "file name \"%s\": byte %zu is a %c; send the name without a path", name, i + 1,
+                           c);
+    }
+    const size_t valid = valid_utf8(name, size);
+    return valid == size ? MR_OK
+                         : mr_fail(ret_error, MR_EINVALID, "file name: byte %zu (0x%02x) is not valid UTF-8",
+                                   valid + 1, (unsigned char)name[valid]);
 }
 
 mr_err mr_service_begin_upload(mr_service *service, const char *key, const mr_upload_begin *begin,
@@ -190,9 +214,11 @@ static mr_err take_back(mr_service *service, const char *tenant, const char *inc
     snprintf(from, sizeof from, "incoming/%s", incoming);
     snprintf(to, sizeof to, "tenants/%s/in/%s", tenant, receive->name);
     mr_err err = mr_apply(service, "drop_upload", tenant, NULL, execute_drop, receive, NULL, ret_error);
-    if (err == MR_OK)
-        err = mr_staging_unlink(service->staging, from, ret_error);
-    return err == MR_OK ? mr_staging_unlink(service->staging, to, ret_error) : err;
+    if (err != MR_OK)
+        return err;
+    /* Where it is still in incoming/, one of that name in in/ is not ours. */
+    return mr_staging_unlink(service->staging, mr_staging_exists(service->staging, from) ? from : to,
+                             ret_error);
 }
 
 mr_err mr_service_finish_upload(mr_service *service, const char *key, const mr_upload *upload,
