@@ -13,7 +13,7 @@ build=(
     tzdata libsqlite3-dev libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev libssl-dev libarchive-dev
     python3
 )
-tests=(clang clang-format libcmocka-dev libavro-dev sqlite3 curl git python3-croniter python3-venv)
+tests=(clang libclang-rt-14-dev clang-format libcmocka-dev libavro-dev sqlite3 curl git python3-croniter python3-venv)
 
 usage() { sed -n '2,7s/^# \{0,1\}//p' "$0"; }
 

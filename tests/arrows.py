@@ -23,6 +23,7 @@ ARROWS = {
     "coordinator": ["core", "proto", "connectors/option_tables.h"],
     "cli": ["core"],
     "bench": ["core", "bus", "connectors"],
+    "fuzz": ["core", "proto", "bus", "connectors", "task", "coordinator"],
 }
 # The worker forks often and idles on every machine: it stays small.
 WORKER_MUST_NOT_LINK = ("sqlite", "jansson", "rdkafka", "curl", "archive", "microhttpd", "crypto")

@@ -6,12 +6,13 @@
 #   tests/run.sh NAME...    only the scenarios tests/scenarios/NAME.py
 #
 # The tree is built by gcc and clang. Unit tests run with AddressSanitizer and UndefinedBehaviorSanitizer, and with
-# ThreadSanitizer. Scenarios start real processes of the asan build, as many at a time as there are cores; those that
-# measure times (ALONE = True) one by one. Logs stay in build/test-logs.
+# ThreadSanitizer. Fuzz targets run for 20 s each, with --quick once over their corpora. Scenarios start real processes of
+# the asan build, as many at a time as there are cores; those that measure times (ALONE = True) one by one. Logs stay in
+# build/test-logs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-usage() { sed -n '2,10s/^# \{0,1\}//p' "$0"; }
+usage() { sed -n '2,12s/^# \{0,1\}//p' "$0"; }
 
 quick=0 names=()
 for argument in "$@"; do
@@ -90,6 +91,7 @@ if [[ ${#names[@]} -eq 0 ]]; then
     step build-release build release || exit 1
     step arrows tests/arrows.py build/release || true
     step build-clang build clang || true
+    step fuzz tests/fuzz.sh "$([[ $quick = 1 ]] && echo 0 || echo 20)" || true
     step build-asan build asan || exit 1
     step unit-asan unit asan || true
     step build-tsan build tsan || exit 1
