@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 
 enum { FILES_MAX = 1 << 17 };
 
@@ -164,6 +165,7 @@ static int run(const mr_coordinator_config *config)
 
 int main(int argc, char **argv)
 {
+    umask(066); /* files are ours alone; folders may be passed by who knows the way: programs do */
     mr_coordinator_config config;
     mr_error error;
     bool help;

@@ -89,6 +89,14 @@ static char *clean_path(const char *raw, const char **ret_reason)
     return *ret_reason == NULL ? strndup(raw, size) : NULL;
 }
 
+/* Readable by whom programs run as, whatever our umask. */
+static int make_folder(const unpacking *u, const char *path)
+{
+    if (mkdirat(u->folder, path, 0755) != 0)
+        return errno == EEXIST ? 0 : -1;
+    return fchmodat(u->folder, path, 0755, 0);
+}
+
 static mr_err make_parents(unpacking *u, const char *path)
 {
     char parent[MAX_PATH_BYTES + 1];
@@ -96,7 +104,7 @@ static mr_err make_parents(unpacking *u, const char *path)
         const size_t size = (size_t)(slash - path);
         memcpy(parent, path, size);
         parent[size] = '\0';
-        if (mkdirat(u->folder, parent, 0755) != 0 && errno != EEXIST)
+        if (make_folder(u, parent) != 0)
             return mr_fail_errno(u->error, errno, "program: %.200s", parent);
     }
     return MR_OK;
@@ -162,7 +170,7 @@ static mr_err unpack_file(unpacking *u, struct archive_entry *header, program_en
     if (err == MR_OK)
         err = mr_sha256_finish(hash, entry->content, u->error);
     mr_sha256_close(&hash);
-    if (err == MR_OK && fsync(fd) != 0)
+    if (err == MR_OK && (fchmod(fd, executable ? 0755 : 0644) != 0 || fsync(fd) != 0))
         err = mr_fail_errno(u->error, errno, "program: writing %.200s", entry->path);
     close(fd);
     return err;
@@ -172,7 +180,7 @@ static mr_err unpack_folder(unpacking *u, program_entry *entry)
 {
     mr_err err = make_parents(u, entry->path);
     entry->kind = 'd';
-    if (err == MR_OK && mkdirat(u->folder, entry->path, 0755) != 0 && errno != EEXIST)
+    if (err == MR_OK && make_folder(u, entry->path) != 0)
         err = mr_fail_errno(u->error, errno, "program: creating %.200s", entry->path);
     struct stat status;
     if (err == MR_OK &&

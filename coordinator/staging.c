@@ -370,6 +370,7 @@ static mr_err load_id(mr_staging *staging, mr_error *ret_error)
 mr_err mr_staging_open(const char *dir, mr_staging **ret_staging, mr_error *ret_error)
 {
     static const char *const folders[] = {"tenants", "runs", "programs", "incoming"};
+    static const mode_t modes[] = {0700, 0711, 0711, 0700};
     mr_err err = make_dir(dir, ret_error);
     if (err != MR_OK)
         return err;
@@ -381,6 +382,10 @@ mr_err mr_staging_open(const char *dir, mr_staging **ret_staging, mr_error *ret_
         err = mr_fail_errno(ret_error, errno, "staging.dir %s", dir);
     for (size_t i = 0; i < sizeof folders / sizeof folders[0] && err == MR_OK; i++)
         err = mr_staging_make(staging, folders[i], ret_error);
+    /* Programs pass through runs/ and programs/, and nothing else is theirs. */
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0] && err == MR_OK; i++)
+        if (fchmodat(staging->fd, folders[i], modes[i], 0) != 0)
+            err = mr_fail_errno(ret_error, errno, "staging %s: mode of %s", dir, folders[i]);
     if (err == MR_OK)
         err = load_id(staging, ret_error);
     if (err != MR_OK) {

@@ -116,6 +116,8 @@ const mr_option task_program_keys[] = {
             "Bytes that the program may have in its folder beside the copies of the files; 0: no bound."),
     INTEGER("program.processes.max", "0", 0, 100000, false,
             "Processes that the program may have at a time; 0: no bound."),
+    TEXT("program.user", NULL, false,
+         "Account that the program runs as, where the task is root's; absent: the user of the task."),
     TEXT("program.attempt", "", false, "Which attempt this is, for the log: \"2 of 3\"."),
     TEXT("program.env", "{}", false, "More environment of the program, as a JSON object of texts."),
     TEXT("datasets", NULL, true,

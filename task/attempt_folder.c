@@ -49,6 +49,13 @@ static mr_err copy_bytes(int from, int to)
     return copy_by_hand(from, to);
 }
 
+static mr_err give(const attempt_folder *folder, int fd, mr_error *ret_error)
+{
+    if (folder->owner == NULL || fchown(fd, folder->owner->uid, folder->owner->gid) == 0)
+        return MR_OK;
+    return mr_fail_errno(ret_error, errno, "%s cannot be given to program.user", folder->name);
+}
+
 static mr_err copy_file(int claimed, int in, const char *name, attempt_folder *folder, mr_error *ret_error)
 {
     struct stat info;
@@ -61,6 +68,8 @@ static mr_err copy_file(int claimed, int in, const char *name, attempt_folder *f
         err = mr_fail_errno(ret_error, errno, "%s cannot be copied for the program", name);
     else
         (void)fchmod(to, 0644);
+    if (err == MR_OK)
+        err = give(folder, to, ret_error);
     if (err == MR_OK) {
         folder->files++;
         folder->bytes += (uint64_t)info.st_size;
@@ -98,6 +107,9 @@ static mr_err make_folders(attempt_folder *folder, const char *client, mr_error 
         err = folder_make(client_fd, "out", 0755, &out, ret_error);
     if (err == MR_OK)
         err = copy_claimed(folder, in, ret_error);
+    const int made[] = {folder->fd, client_fd, in, out};
+    for (size_t i = 0; err == MR_OK && i < sizeof made / sizeof made[0]; i++)
+        err = give(folder, made[i], ret_error);
     if (client_fd >= 0)
         close(client_fd);
     if (in >= 0)
@@ -108,10 +120,10 @@ static mr_err make_folders(attempt_folder *folder, const char *client, mr_error 
 }
 
 mr_err attempt_folder_open(const char *run_dir, int run_fd, int64_t epoch, const char *client,
-                           attempt_folder *ret_folder, mr_error *ret_error)
+                           const mr_account *owner, attempt_folder *ret_folder, mr_error *ret_error)
 {
     uint64_t random = 0;
-    attempt_folder folder = {.run_fd = run_fd, .fd = -1};
+    attempt_folder folder = {.run_fd = run_fd, .fd = -1, .owner = owner};
     if (getrandom(&random, sizeof random, 0) != sizeof random)
         return mr_fail_errno(ret_error, errno, "random number");
     if (asprintf(&folder.name, "attempt-%" PRId64 "-%016" PRIx64, epoch, random) < 0)
@@ -121,6 +133,7 @@ mr_err attempt_folder_open(const char *run_dir, int run_fd, int64_t epoch, const
         return mr_fail(ret_error, MR_ENOMEM, "out of memory");
     }
     mr_err err = make_folders(&folder, client, ret_error);
+    folder.owner = NULL;
     if (err != MR_OK)
         attempt_folder_close(&folder);
     else

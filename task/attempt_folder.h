@@ -2,6 +2,7 @@
 #ifndef MR_TASK_ATTEMPT_FOLDER_H
 #define MR_TASK_ATTEMPT_FOLDER_H
 
+#include "core/account.h"
 #include "core/slice.h"
 
 typedef struct attempt_folder {
@@ -9,13 +10,14 @@ typedef struct attempt_folder {
     char *name; /* below the run */
     int run_fd; /* borrowed */
     int fd;
-    uint64_t files, bytes; /* copied */
+    const mr_account *owner; /* borrowed until open returns */
+    uint64_t files, bytes;   /* copied */
 } attempt_folder;
 
 /* Makes {run}/attempt-{epoch}-{random}/{client}/in and out. Copies, never links: a program may change its
- * input. */
+ * input. All is given to `owner`, unless that is NULL. */
 mr_err attempt_folder_open(const char *run_dir, int run_fd, int64_t epoch, const char *client,
-                           attempt_folder *ret_folder, mr_error *ret_error);
+                           const mr_account *owner, attempt_folder *ret_folder, mr_error *ret_error);
 /* Removes it with all that is in it; accepts a zeroed one. */
 void attempt_folder_close(attempt_folder *folder);
 

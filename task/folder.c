@@ -71,8 +71,8 @@ mr_err folder_open_plain(int at, const char *name, mode_t mode, struct stat *ret
         err = folder_check_plain(ret_info, name, ret_error);
     snprintf(link, sizeof link, "/proc/self/fd/%d",
              path_fd); /* the same file, whatever its name means by now */
-    if (err == MR_OK &&
-        ((mode != 0 && chmod(link, mode) != 0) || (fd = open(link, O_RDONLY | O_NONBLOCK | O_CLOEXEC)) < 0))
+    if (err == MR_OK && ((mode != 0 && (chown(link, geteuid(), getegid()) != 0 || chmod(link, mode) != 0)) ||
+                         (fd = open(link, O_RDONLY | O_NONBLOCK | O_CLOEXEC)) < 0))
         err = fail_open(errno, name, ret_error);
     close(path_fd);
     if (err == MR_OK)

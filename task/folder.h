@@ -12,7 +12,7 @@ mr_err folder_open(const char *path, int *ret_fd, mr_error *ret_error);
 /* As folder_open, below `at`: no links on the way, nothing outside. Also for a file, read-only. MR_EINVALID
  * and MR_ENOTFOUND are about what lies there, the rest about the disk. */
 mr_err folder_open_below(int at, const char *path, bool folder, int *ret_fd, mr_error *ret_error);
-/* Opens the file `name` in `at` for reading, its mode changed to `mode` unless that is 0, when it is plain:
+/* Opens the file `name` in `at` for reading, given to us with `mode` unless that is 0, when it is plain:
  * no link, folder, device, and no second hard link (MR_EINVALID). It is looked at before it is opened. */
 mr_err folder_open_plain(int at, const char *name, mode_t mode, struct stat *ret_info, int *ret_fd,
                          mr_error *ret_error);

@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 
 static const char usage[] =
     "millrace-task - moves data: one process for one assignment\n"
@@ -141,6 +142,7 @@ static int control_descriptor(void)
 
 int main(int argc, char **argv)
 {
+    umask(066); /* files are ours alone; folders may be passed by who knows the way: programs do */
     static const struct option options[] = {{"config", required_argument, NULL, 'c'},
                                             {"inspect", required_argument, NULL, 'i'},
                                             {"help", no_argument, NULL, 'h'},

@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -77,13 +78,16 @@ _Noreturn static void become(const program_spec *spec, pid_t parent, int output,
     for (int signal_number = 1; signal_number < NSIG; signal_number++)
         (void)signal(signal_number, SIG_DFL);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent) /* it died before it could be told */
+    umask(022);
+    (void)setrlimit(RLIMIT_NPROC, &processes); /* of all programs of this user; root is not bound by it */
+    if (spec->user != NULL && mr_account_become(spec->user) != 0)
+        give_up();
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* which a change of the user undoes */
+    if (getppid() != parent)          /* it died before it could be told */
         _exit(127);
     if (limit(RLIMIT_DATA, spec->data_max_bytes) != 0 || limit(RLIMIT_FSIZE, spec->file_max_bytes) != 0 ||
         setrlimit(RLIMIT_CORE, &no_core) != 0 || setrlimit(RLIMIT_NOFILE, &files) != 0)
         give_up();
-    (void)setrlimit(RLIMIT_NPROC, &processes); /* of all programs of this user; root is not bound by it */
     if (setsid() < 0 || chdir(spec->folder) != 0)
         give_up();
     execvpe(spec->arguments[0], spec->arguments, spec->environment);
@@ -151,6 +155,9 @@ static mr_err start(program *self, mr_error *ret_error)
         close(output[1]);
         return mr_fail_errno(ret_error, errno, "pipe");
     }
+    /* So that a script may open /dev/stdout. */
+    if (self->spec->user != NULL)
+        (void)!fchown(output[1], self->spec->user->uid, self->spec->user->gid);
     self->started_ms = clock_ms();
     pid_t parent = getpid();
     self->pid = fork();

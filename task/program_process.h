@@ -3,12 +3,14 @@
 #ifndef MR_TASK_PROGRAM_PROCESS_H
 #define MR_TASK_PROGRAM_PROCESS_H
 
+#include "core/account.h"
 #include "core/slice.h"
 
 typedef struct program_spec {
     char *const *arguments;   /* [0] is the file to execute; a name without a slash is looked for in PATH */
     char *const *environment; /* all of it */
     const char *folder;       /* its working folder */
+    const mr_account *user;   /* whom it runs as; NULL: as this process */
     int64_t deadline_ms;      /* how long it may run */
     int64_t grace_ms;         /* between SIGTERM and SIGKILL */
     int log_fd;               /* its output is appended here */

@@ -33,6 +33,8 @@ typedef struct step {
     int log_fd;
     seal_spec seal;
     attempt_folder folder;
+    mr_account account;
+    const mr_account *user; /* whom the program runs as; NULL: as this process */
     json_t *command;
     json_t *environment;    /* array of texts NAME=VALUE */
     int64_t disk_max_bytes; /* copies of the run's files included; 0: no bound */
@@ -214,6 +216,7 @@ static mr_err run_program(step *self, mr_error *ret_error)
         .arguments = arguments,
         .environment = environment,
         .folder = self->folder.path,
+        .user = self->user,
         .deadline_ms = assignment_integer(self->work, "program.deadline.seconds") * 1000,
         .grace_ms = assignment_integer(self->work, "program.grace.seconds") * 1000,
         .log_fd = self->log_fd,
@@ -303,14 +306,25 @@ static mr_err open_log(step *self, mr_error *ret_error)
     return MR_OK;
 }
 
+static mr_err find_user(step *self, mr_error *ret_error)
+{
+    const char *name = assignment_text(self->work, "program.user");
+    if (name == NULL)
+        return MR_OK;
+    self->user = &self->account;
+    return mr_account_find(name, &self->account, ret_error);
+}
+
 static mr_err with_program(step *self, seal_result *result, mr_error *ret_error)
 {
     mr_buf out = {0};
     status_step(self->task->status, "copy");
     mr_err err = process_tree_adopt(ret_error);
     if (err == MR_OK)
+        err = find_user(self, ret_error);
+    if (err == MR_OK)
         err = attempt_folder_open(self->run_dir, self->run_fd, self->work->identity.epoch, client_of(self),
-                                  &self->folder, ret_error);
+                                  self->user, &self->folder, ret_error);
     if (err == MR_OK)
         err = build_command(self, ret_error);
     if (err == MR_OK)

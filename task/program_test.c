@@ -88,7 +88,7 @@ static void test_a_program_gets_copies_of_its_own(void **state)
     attempt_folder folder;
     struct stat info;
     mr_error error;
-    assert_int_equal(attempt_folder_open(f->dir, f->fd, 3, "client_a", &folder, &error), MR_OK);
+    assert_int_equal(attempt_folder_open(f->dir, f->fd, 3, "client_a", NULL, &folder, &error), MR_OK);
     assert_int_equal(folder.files, 1);
     assert_int_equal(folder.bytes, 8);
     assert_int_equal(fstatat(folder.fd, "client_a/in/a.csv", &info, 0), 0);

@@ -360,7 +360,7 @@ static mr_err list_sealed(seal *self, int sealed, mr_error *ret_error)
     folder_names names = {0};
     mr_err err = folder_list(sealed, self->spec->files_max, &names, ret_error);
     if (err == MR_OK)
-        err = add_files(self, sealed, &names, 0444, ret_error);
+        err = add_files(self, sealed, &names, 0400, ret_error);
     if (err == MR_OK && fsync(sealed) != 0)
         err = mr_fail_errno(ret_error, errno, "%s cannot be made durable", self->prefix);
     folder_names_free(&names);

@@ -28,6 +28,7 @@ struct task_children {
     uv_timer_t due;
     uv_timer_t sample;
     const char *task_binary;
+    const char *program_user;
     orphans *record;
     supervisor *supervisor;
     children_changed changed;
@@ -102,6 +103,27 @@ static mr_err start_child(void *arg, supervised *task, mr_error *ret_error)
     return MR_OK;
 }
 
+/* What only this worker knows is added: whom a program runs as. */
+static mr_err assign(const task_children *c, const child *one, mr_error *ret_error)
+{
+    Mr__Proto__Assignment with = *one->task->assignment;
+    if (c->program_user == NULL || with.kind != MR__PROTO__TASK_KIND__PROGRAM)
+        return task_process_assign(one->process, &with, ret_error);
+    Mr__Proto__Property user = MR__PROTO__PROPERTY__INIT,
+                        **config = calloc(with.n_config + 1, sizeof *config);
+    if (config == NULL)
+        return mr_fail(ret_error, MR_ENOMEM, "no memory for a task");
+    if (with.n_config > 0)
+        memcpy(config, with.config, with.n_config * sizeof *config);
+    user.key = (char *)"program.user";
+    user.value = (char *)c->program_user;
+    config[with.n_config++] = &user;
+    with.config = config;
+    mr_err err = task_process_assign(one->process, &with, ret_error);
+    free(config);
+    return err;
+}
+
 static void update_child(void *arg, supervised *task)
 {
     task_children *c = arg;
@@ -109,7 +131,7 @@ static void update_child(void *arg, supervised *task)
     mr_error error;
     if (one->fresh) /* gets the latest when it has been recorded */
         return;
-    if (task_process_assign(one->process, task->assignment, &error) != MR_OK)
+    if (assign(c, one, &error) != MR_OK)
         supervisor_punish(c->supervisor, task, &error);
 }
 
@@ -265,7 +287,7 @@ static void assign_fresh_children(task_children *c)
         if (one == NULL || !one->fresh)
             continue;
         one->fresh = false;
-        if (task_process_assign(one->process, task->assignment, &error) != MR_OK)
+        if (assign(c, one, &error) != MR_OK)
             supervisor_punish(c->supervisor, task, &error);
         MR_FAULT("worker_assignment_sent");
     }
@@ -300,14 +322,16 @@ supervisor *children_supervisor(const task_children *c)
     return c->supervisor;
 }
 
-mr_err children_open(uv_loop_t *loop, const char *task_binary, orphans *record, uint64_t seed,
-                     children_changed changed, void *arg, task_children **ret_children, mr_error *ret_error)
+mr_err children_open(uv_loop_t *loop, const char *task_binary, const char *program_user, orphans *record,
+                     uint64_t seed, children_changed changed, void *arg, task_children **ret_children,
+                     mr_error *ret_error)
 {
     task_children *c = calloc(1, sizeof *c);
     if (c == NULL)
         return mr_fail(ret_error, MR_ENOMEM, "no memory");
     *c = (task_children){.loop = loop,
                          .task_binary = task_binary,
+                         .program_user = program_user,
                          .record = record,
                          .changed = changed,
                          .arg = arg,

@@ -3,6 +3,7 @@
 #include "core/command_line.h"
 #include "proto/ids.h"
 #include "worker/host.h"
+#include "worker/program_user.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -22,6 +23,8 @@ const mr_option worker_options[] = {
       .help = "Folder of this worker alone; it remembers its tasks there." },
     { .name = "task.binary", .type = MR_OPTION_TEXT,
       .help = "The program that runs a task (default: millrace-task beside this program or in ../task)." },
+    { .name = "program.user", .type = MR_OPTION_TEXT,
+      .help = "Account that tenants' programs run as, where this worker runs as root (default: the worker's user)." },
     { .name = "capacity.cpu", .type = MR_OPTION_INTEGER, .default_value = "0", .minimum = 0, .maximum = 1000000,
       .help = "Processor time to give to tasks, in thousandths of a processor (0: all of this machine)." },
     { .name = "capacity.memory", .type = MR_OPTION_INTEGER, .default_value = "0", .minimum = 0, .maximum = INT64_MAX,
@@ -125,13 +128,17 @@ static mr_err interpret(worker_config *c, mr_error *ret_error)
     c->staging_dir = mr_option_text(table, c->props, "staging.dir");
     c->state_dir = mr_option_text(table, c->props, "state.dir");
     c->task_binary = mr_option_text(table, c->props, "task.binary");
+    c->program_user = mr_option_text(table, c->props, "program.user");
     c->log_format = mr_option_text(table, c->props, "log.format");
     c->log_level = mr_option_text(table, c->props, "log.level");
     if (!mr_name_valid(c->name))
         return mr_fail(ret_error, MR_EINVALID,
                        "name=%s: must be printable ASCII without blanks, at most %d characters", c->name,
                        MR_NAME_MAX);
-    return check_coordinator(c->coordinator, mr_option_boolean(table, c->props, "insecure"), ret_error);
+    err = check_coordinator(c->coordinator, mr_option_boolean(table, c->props, "insecure"), ret_error);
+    if (err == MR_OK && c->program_user != NULL)
+        err = program_user_check(c->program_user, c->staging_dir, ret_error);
+    return err;
 }
 
 static bool answer_question(int argc, char **argv)

@@ -11,6 +11,7 @@ typedef struct worker_config {
     const char *staging_dir;
     const char *state_dir;
     const char *task_binary;
+    const char *program_user; /* NULL: programs run as this process */
     uint32_t cpu_millis;
     uint64_t memory_bytes;
     const char *log_format;

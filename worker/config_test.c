@@ -89,6 +89,15 @@ static void coordinator_elsewhere_needs_insecure(void **state)
     config_close(&config);
 }
 
+static void an_account_for_programs_is_checked(void **state)
+{
+    (void)state;
+    expect_refused(WITH("--program.user", "no-such-account"),
+                   geteuid() == 0 ? "there is no such account" : "only a worker that runs as root");
+    if (geteuid() == 0)
+        expect_refused(WITH("--program.user", "root"), "is root");
+}
+
 static void wrong_options_are_named(void **state)
 {
     (void)state;
@@ -106,6 +115,7 @@ int main(void)
         cmocka_unit_test(capacity_is_by_default_that_of_the_machine),
         cmocka_unit_test(options_of_the_command_line_win_over_the_file),
         cmocka_unit_test(coordinator_elsewhere_needs_insecure),
+        cmocka_unit_test(an_account_for_programs_is_checked),
         cmocka_unit_test(wrong_options_are_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -3,6 +3,7 @@
 #include "worker/worker.h"
 
 #include <stdio.h>
+#include <sys/stat.h>
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
@@ -22,6 +23,7 @@ static int run(const worker_config *config)
 
 int main(int argc, char **argv)
 {
+    umask(066); /* files are ours alone; folders may be passed by who knows the way: programs do */
     worker_config *config = NULL;
     bool help = false;
     mr_error error;

@@ -9,6 +9,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 enum {
     LEAVE_PATIENCE_MS = 10 * 1000,
@@ -89,8 +90,8 @@ static mr_err open_parts(worker *w, const worker_config *config, mr_error *ret_e
     if (err == MR_OK)
         err = end_former_life(w, ret_error);
     if (err == MR_OK)
-        err = children_open(&w->loop, config->task_binary, w->orphans, uv_hrtime(), on_changed, w,
-                            &w->children, ret_error);
+        err = children_open(&w->loop, config->task_binary, config->program_user, w->orphans, uv_hrtime(),
+                            on_changed, w, &w->children, ret_error);
     if (err == MR_OK)
         err = conversation_open(&w->loop, config, w->children, &w->conversation, ret_error);
     return err;
@@ -127,6 +128,8 @@ mr_err worker_run(const worker_config *config, mr_error *ret_error)
     if (err == MR_OK) {
         mr_log(MR_INFO, "worker started", MR_STR("coordinator", config->coordinator),
                MR_INT("cpu_millis", config->cpu_millis), MR_INT("memory_bytes", config->memory_bytes));
+        if (config->program_user == NULL && geteuid() == 0)
+            mr_log(MR_WARN, "programs of tenants run as root: name an account for them by program.user");
         uv_run(&w.loop, UV_RUN_DEFAULT);
         mr_log(MR_INFO, "worker ended");
     }
