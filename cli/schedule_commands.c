@@ -29,6 +29,7 @@ static int show_one(const cli_call *call)
                                    {"last due", "last_due"},
                                    {"active run", "active_run"},
                                    {"catchup", "catchup"},
+                                   {"concurrency", "concurrency_policy"},
                                    {"starting deadline s", "starting_deadline_seconds"},
                                    {"note", "note"}};
     json_t *view;

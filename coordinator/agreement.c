@@ -73,6 +73,7 @@ static size_t read_word(mr_document *doc, mr_document_at root, const char *name,
 static void read_schedule_policy(mr_document *doc, mr_document_at root, mr_agreement *agreement)
 {
     static const char *const catchups[] = {"latest", "none", "all"};
+    static const char *const policies[] = {"forbid", "allow", "replace"};
     agreement->time_zone = mr_document_text(doc, root, "time_zone", false);
     if (agreement->time_zone == NULL)
         agreement->time_zone = "UTC";
@@ -81,6 +82,12 @@ static void read_schedule_policy(mr_document *doc, mr_document_at root, mr_agree
         agreement->suspend =
             mr_document_boolean(doc, root, "suspend", false) ? MR_SUSPEND_YES : MR_SUSPEND_NO;
     agreement->catchup = (mr_catchup)read_word(doc, root, "catchup", catchups, COUNT(catchups));
+    agreement->concurrency =
+        (mr_concurrency)read_word(doc, root, "concurrency_policy", policies, COUNT(policies));
+    if (agreement->catchup == MR_CATCHUP_ALL && agreement->concurrency == MR_REPLACE)
+        mr_document_refuse(doc, "catchup",
+                           "\"all\" and concurrency_policy \"replace\" contradict each other: each "
+                           "missed run would end the one before");
     agreement->starting_deadline_seconds =
         mr_document_integer(doc, root, "starting_deadline_seconds", 1, 31536000, 0);
 }
@@ -396,6 +403,7 @@ static void read_agreement(mr_document *doc, const mr_agreement_rules *rules, mr
                                         "time_zone",
                                         "suspend",
                                         "catchup",
+                                        "concurrency_policy",
                                         "starting_deadline_seconds",
                                         "mode",
                                         "data_retention_period_days",

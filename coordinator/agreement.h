@@ -27,6 +27,7 @@ typedef struct mr_env_variable {
 } mr_env_variable;
 
 typedef enum mr_catchup { MR_CATCHUP_LATEST, MR_CATCHUP_NONE, MR_CATCHUP_ALL } mr_catchup;
+typedef enum mr_concurrency { MR_FORBID, MR_ALLOW, MR_REPLACE } mr_concurrency;
 typedef enum mr_suspend { MR_SUSPEND_UNSAID, MR_SUSPEND_NO, MR_SUSPEND_YES } mr_suspend;
 
 typedef struct mr_agreement {
@@ -39,6 +40,7 @@ typedef struct mr_agreement {
     const char *time_zone; /* by which the schedule is read; mr_tenant_spec_check asks whether it exists */
     mr_suspend suspend;
     mr_catchup catchup;
+    mr_concurrency concurrency;
     int64_t starting_deadline_seconds; /* 0: none */
     mr_mode mode;
     int64_t data_retention_period_days;

@@ -152,6 +152,13 @@ static void what_becomes_of_due_times_is_checked(void **state)
     expect_error(
         HEAD ",\"starting_deadline_seconds\":0}",
         "agreement.json: field \"starting_deadline_seconds\": 0 is out of range: from 1 to 31536000");
+    expect_error(
+        HEAD ",\"concurrency_policy\":\"Forbid\"}",
+        "agreement.json: field \"concurrency_policy\": must be \"forbid\", \"allow\" or \"replace\"");
+    expect_error(
+        HEAD ",\"concurrency_policy\":\"replace\",\"catchup\":\"all\"}",
+        "agreement.json: field \"catchup\": \"all\" and concurrency_policy \"replace\" contradict each "
+        "other: each missed run would end the one before");
     expect_error(HEAD ",\"suspend\":1}", "agreement.json: field \"suspend\": true or false is expected");
     expect_error(HEAD ",\"timezone\":\"UTC\"}",
                  "agreement.json: field \"timezone\": unknown field; did you mean \"time_zone\"?");

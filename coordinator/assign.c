@@ -110,11 +110,14 @@ static mr_err execute_assign(mr_db *db, void *arg, json_t **ret_answer, mr_error
             continue;
         const mr_task *task = placing->tasks[i];
         const mr_worker *worker = placing->workers[placing->needs[i].choice];
+        /* A run's program may come back under another connector of its kind: no two attempts share an epoch.
+         */
+        const char *counted = task->kind == MR__PROTO__TASK_KIND__PROGRAM ? "program" : task->connector;
         placing->epochs[i] =
             mr_db_int(db, 0,
                       "INSERT INTO epochs(tenant, connector, task, epoch) VALUES(?, ?, ?, 1) ON CONFLICT"
                       " DO UPDATE SET epoch = epoch + 1 RETURNING epoch",
-                      "tti", task->tenant, task->connector, (int64_t)task->number);
+                      "tti", task->tenant, counted, (int64_t)task->number);
         mr_db_run(
             db,
             "UPDATE tasks SET state = 'ASSIGNED', epoch = ?, worker = ?, incarnation = ?, error = '' WHERE"

@@ -143,7 +143,10 @@ static mr_err plan_program(tenant_plan *plan, const mr_run *run, mr_error *ret_e
     if (program)
         set_program(plan, spec, run);
     mr_config_set_json(&plan->config, "datasets", dataset_patterns(plan, spec, run, program));
-    mr_want want = {.connector = "program",
+    char connector[NAME_BYTES] = "program";
+    if (spec->agreement->concurrency == MR_ALLOW)
+        mr_program_connector(plan->service, run->tenant, run->run_uid, connector, sizeof connector);
+    mr_want want = {.connector = connector,
                     .dataset = "",
                     .sink = "",
                     .run_uid = run->run_uid,
@@ -375,8 +378,11 @@ static mr_err plan_sinks(tenant_plan *plan, mr_error *ret_error)
 
 static mr_err plan_run(tenant_plan *plan, const mr_run *run, mr_error *ret_error)
 {
+    char before[40];
     if (strcmp(run->state, RUN_PROGRAM) == 0)
         return plan_program(plan, run, ret_error);
+    if (mr_run_before(plan->service, run, before, sizeof before))
+        return MR_OK; /* rows come onto the bus in claim order: a run whose program was faster waits */
     if (strcmp(run->state, RUN_SOURCE) == 0)
         return plan_datasets(plan, run, false, ret_error);
     if (strcmp(run->state, RUN_ABANDONING) == 0 && run->sealed_epoch != 0)

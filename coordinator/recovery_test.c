@@ -91,6 +91,62 @@ static void claiming_goes_on_where_it_was_killed(void **state)
     each_in_its_process(points, claim_killed_at);
 }
 
+/* The program's process is gone with its worker's report. */
+static void replace(service_fixture *fixture)
+{
+    fixture_pass(fixture, 60000);
+    fixture_report(fixture, NULL, 0);
+    fixture_report(fixture, NULL, 0);
+    fixture_pass(fixture, 1);
+}
+
+static void replace_killed_at(const char *point)
+{
+    service_fixture fixture;
+    json_t *runs = NULL;
+    char path[200];
+    fixture_open(&fixture);
+    fixture_apply(&fixture, "a", "* * * * *", "\"concurrency_policy\": \"replace\",");
+    fixture_report(&fixture, NULL, 0);
+    fixture_upload(&fixture, "a", "first.csv", NULL);
+    fixture_pass(&fixture, 30000);
+    fixture_report(&fixture, NULL, 0);
+    fixture_upload(&fixture, "a", "second.csv", NULL);
+    killed_at(&fixture, point, replace);
+    fixture.now_ms += 60000;
+    fixture_pass(&fixture, 0);
+    fixture_report(&fixture, NULL, 0);
+    fixture_report(&fixture, NULL, 0);
+    fixture_pass(&fixture, 1);
+    assert_int_equal(fixture_run_count(&fixture, "a", "CANCELLED"), 1);
+    assert_int_equal(fixture_run_count(&fixture, "a", "PROGRAM"), 1);
+    assert_int_equal(mr_service_list_runs(fixture.service, "a", 10, &runs, NULL), MR_OK);
+    assert_int_equal(json_array_size(runs), 2);
+    const char *uid = json_string_value(json_object_get(json_array_get(runs, 0), "run_uid"));
+    static const char *const names[] = {"first.csv", "second.csv"};
+    for (size_t i = 0; i < 2; i++) {
+        snprintf(path, sizeof path, "runs/%s/claimed/%s", uid, names[i]);
+        assert_true(fixture_exists(&fixture, path));
+        snprintf(path, sizeof path, "tenants/a/in/%s", names[i]);
+        assert_false(fixture_exists(&fixture, path));
+    }
+    uid = json_string_value(json_object_get(json_array_get(runs, 1), "run_uid"));
+    snprintf(path, sizeof path, "runs/%s", uid);
+    assert_false(fixture_exists(&fixture, path));
+    json_decref(runs);
+    fixture_close(&fixture);
+}
+
+static void a_replacement_goes_on_where_it_was_killed(void **state)
+{
+    /* Some were reached once by the run that is replaced. */
+    static const char *const points[] = {
+        "schedule_advanced:2", "replace_handed_on",      "claim_noted:2", "claim_renamed:2",
+        "claim_renamed:3",     "replace_before_discard", "claim_done:2",  NULL};
+    (void)state;
+    each_in_its_process(points, replace_killed_at);
+}
+
 static void upload_killed_at(const char *point)
 {
     service_fixture fixture;
@@ -234,6 +290,7 @@ static void retention_goes_on_where_it_was_killed(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_replacement_goes_on_where_it_was_killed),
         cmocka_unit_test(claiming_goes_on_where_it_was_killed),
         cmocka_unit_test(a_killed_upload_is_there_once_after_it_is_repeated),
         cmocka_unit_test(a_schedule_is_advanced_once),

@@ -9,14 +9,18 @@
 
 static mr_err return_files(mr_service *service, const mr_run *run, mr_error *ret_error)
 {
-    char in[128], from[512], to[512];
+    char in[128], from[512], to[512], source[600];
     mr_err err = MR_OK;
     snprintf(in, sizeof in, "tenants/%s/in", run->tenant);
     mr_query *query =
-        mr_db_select(service->db, "SELECT name FROM run_files WHERE run_uid = ?", "t", run->run_uid);
+        mr_db_select(service->db, "SELECT name, source FROM run_files WHERE run_uid = ?", "t", run->run_uid);
     while (err == MR_OK && mr_query_next(query)) {
         snprintf(from, sizeof from, "runs/%s/claimed/%s", run->run_uid, mr_query_text(query, 0));
         snprintf(to, sizeof to, "%s/%s", in, mr_query_text(query, 0));
+        snprintf(source, sizeof source, "%s", mr_query_text(query, 1));
+        if (strcmp(source, to) != 0 && mr_staging_exists(service->staging, source))
+            snprintf(from, sizeof from, "%.500s",
+                     source); /* another run's: it was not claimed from there yet */
         err = mr_staging_move(service->staging, from, to, ret_error);
         if (err == MR_OK)
             MR_FAULT("cancel_renamed");
@@ -47,6 +51,19 @@ static mr_err keep_refused(mr_service *service, const mr_run *run, mr_error *ret
     return err == MR_OK ? mr_staging_sync(service->staging, folder, ret_error) : err;
 }
 
+void mr_end_cancelled(mr_db *db, const mr_run *run, int64_t now_ms)
+{
+    const char *uid = run->run_uid;
+    mr_db_run(
+        db, "UPDATE runs SET state = 'CANCELLED', finished_ms = ? WHERE run_uid = ? AND state = 'CANCELLING'",
+        "it", now_ms, uid);
+    mr_db_run(db, "UPDATE run_datasets SET state = 'ABANDONED' WHERE run_uid = ?", "t", uid);
+    mr_db_run(db, "UPDATE run_sinks SET state = 'FINAL' WHERE run_uid = ?", "t", uid);
+    mr_audit(db, &(mr_audit_entry){.subject = run->run_id,
+                                   .before = json_pack("{s:s}", "state", RUN_CANCELLING),
+                                   .after = json_pack("{s:s}", "state", RUN_CANCELLED)});
+}
+
 typedef struct cancel_command {
     mr_service *service;
     const mr_run *run;
@@ -57,17 +74,10 @@ static mr_err execute_cancelled(mr_db *db, void *arg, json_t **ret_answer, mr_er
     const cancel_command *cancelled = arg;
     const char *uid = cancelled->run->run_uid;
     (void)ret_answer, (void)ret_error;
-    mr_db_run(
-        db, "UPDATE runs SET state = 'CANCELLED', finished_ms = ? WHERE run_uid = ? AND state = 'CANCELLING'",
-        "it", cancelled->service->now_ms, uid);
+    mr_end_cancelled(db, cancelled->run, cancelled->service->now_ms);
     mr_db_run(db,
               "UPDATE uploads SET state = 'ready', run_uid = NULL WHERE run_uid = ? AND state = 'claimed'",
               "t", uid);
-    mr_db_run(db, "UPDATE run_datasets SET state = 'ABANDONED' WHERE run_uid = ?", "t", uid);
-    mr_db_run(db, "UPDATE run_sinks SET state = 'FINAL' WHERE run_uid = ?", "t", uid);
-    mr_audit(db, &(mr_audit_entry){.subject = cancelled->run->run_id,
-                                   .before = json_pack("{s:s}", "state", RUN_CANCELLING),
-                                   .after = json_pack("{s:s}", "state", RUN_CANCELLED)});
     return MR_OK;
 }
 
@@ -91,9 +101,15 @@ mr_err mr_run_cancel(mr_service *service, const mr_run *run, bool *ret_moved, mr
     }
     char folder[80];
     snprintf(folder, sizeof folder, "runs/%s", run->run_uid);
+    err = keep_refused(service, run, ret_error);
+    if (err != MR_OK)
+        return err;
+    mr_run successor;
+    if (mr_find_successor(service, run, &successor)) {
+        *ret_moved = true;
+        return mr_hand_on(service, run, &successor, ret_error);
+    }
     err = return_files(service, run, ret_error);
-    if (err == MR_OK)
-        err = keep_refused(service, run, ret_error);
     if (err == MR_OK)
         err = mr_staging_discard(service->staging, folder, ret_error);
     if (err != MR_OK)

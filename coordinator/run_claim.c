@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The folders that files come from: in/, or claimed/ of the failed run that is retried. */
+/* The folders that files come from: in/, or claimed/ of the run that is retried or replaced. */
 static mr_err sync_sources(mr_service *service, const mr_run *run, mr_error *ret_error)
 {
     char folder[512];
@@ -12,6 +12,10 @@ static mr_err sync_sources(mr_service *service, const mr_run *run, mr_error *ret
     mr_err err = mr_staging_sync(service->staging, folder, ret_error);
     if (err == MR_OK && run->retry_of[0] != '\0') {
         snprintf(folder, sizeof folder, "tenants/%s/failed/%s/claimed", run->tenant, run->retry_of);
+        err = mr_staging_sync(service->staging, folder, ret_error);
+    }
+    if (err == MR_OK && run->replaces[0] != '\0') {
+        snprintf(folder, sizeof folder, "runs/%s/claimed", run->replaces);
         err = mr_staging_sync(service->staging, folder, ret_error);
     }
     return err;
@@ -143,6 +147,16 @@ static mr_err claim_all(mr_service *service, const mr_run *run, bool *ret_moved,
     return err;
 }
 
+/* Nothing of the run that is replaced is needed any more. */
+static mr_err leave_replaced(mr_service *service, const mr_run *run, mr_error *ret_error)
+{
+    char folder[80];
+    MR_FAULT("replace_before_discard");
+    snprintf(folder, sizeof folder, "runs/%s", run->replaces);
+    service->sweep = true;
+    return mr_staging_discard(service->staging, folder, ret_error);
+}
+
 mr_err mr_run_claim(mr_service *service, const mr_run *run, bool *ret_moved, mr_error *ret_error)
 {
     char folder[64], claimed[80];
@@ -166,6 +180,8 @@ mr_err mr_run_claim(mr_service *service, const mr_run *run, bool *ret_moved, mr_
     err = mr_staging_sync(service->staging, claimed, ret_error);
     if (err == MR_OK)
         err = sync_sources(service, run, ret_error);
+    if (err == MR_OK && run->replaces[0] != '\0')
+        err = leave_replaced(service, run, ret_error);
     if (err != MR_OK)
         return err;
     MR_FAULT("claim_done");

@@ -74,7 +74,7 @@ static void pin_datasets(mr_db *db, const mr_run_start *start, bool replay, int6
 
 /* The row is there; turns it into CLAIMING or SKIPPED. A replay has no files, and seals nothing: its epoch of
  * that is one that no attempt has. */
-static void begin_run(mr_db *db, mr_run_start *start)
+void mr_begin_run(mr_db *db, const mr_run_start *start)
 {
     int64_t seq =
         mr_db_int(db, 0, "UPDATE tenants SET next_seq = next_seq + 1 WHERE uid = ? RETURNING next_seq - 1",
@@ -110,14 +110,14 @@ mr_err mr_insert_run(mr_db *db, mr_run_start *start, mr_error *ret_error)
                   " VALUES(?, ?, ?, ?, ?, nullif(?, 0), 'QUEUED', ?, ?)",
                   "tttttiii", start->run_uid, start->tenant.tenant, start->tenant.uid, start->run_id,
                   start->trigger, start->due_ms, start->tenant.version, start->service->now_ms) == 1)
-        begin_run(db, start);
+        mr_begin_run(db, start);
     return MR_OK;
 }
 
 static mr_err execute_start(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
 {
     (void)ret_answer, (void)ret_error;
-    begin_run(db, arg);
+    mr_begin_run(db, arg);
     return MR_OK;
 }
 

@@ -10,6 +10,14 @@ bool mr_set_run_state(mr_db *db, const char *run_uid, const char *from, const ch
                "tttt", to, reason, run_uid, from) == 1;
 }
 
+bool mr_run_before(mr_service *service, const mr_run *run, char *out, size_t size)
+{
+    return mr_db_text(service->db, out, size,
+                      "SELECT run_id FROM runs WHERE uid = ? AND seq < ? AND state IN " SQL_ACTIVE
+                      " ORDER BY seq LIMIT 1",
+                      "ti", run->uid, run->seq);
+}
+
 typedef struct run_move {
     const mr_run *run;
     const char *to;

@@ -18,6 +18,9 @@ static void waiting_reason(mr_service *service, const mr_run *run, char *out, si
         snprintf(out, size,
                  "reading waits for the sinks: %lld bytes of earlier runs are not delivered, above %lld",
                  (long long)undelivered, (long long)service->config.undelivered_max_bytes);
+    char before[40];
+    if (strcmp(run->state, RUN_SOURCE) == 0 && mr_run_before(service, run, before, sizeof before))
+        snprintf(out, size, "reading waits for run %s, which was claimed earlier", before);
     for (size_t at = 0; (task = mr_name_map_next(&service->tasks, &at)) != NULL;) {
         if (strcmp(task->tenant, run->tenant) != 0)
             continue;

@@ -227,6 +227,171 @@ static void a_run_longer_than_its_period_holds_the_next_back(void **state)
     assert_string_equal(run_ids(fixture, "a"), "20260301T120100Z 20260301T120400Z ");
 }
 
+/* --- a run longer than its period --- */
+
+/* The state of a run, and its reason. */
+static const char *state_of(service_fixture *fixture, const char *run_id, char reason[600])
+{
+    static char text[40];
+    json_t *run = NULL;
+    assert_int_equal(mr_service_show_run(fixture->service, "a", run_id, &run, NULL), MR_OK);
+    const char *why = json_string_value(json_object_get(run, "reason"));
+    snprintf(text, sizeof text, "%s", json_string_value(json_object_get(run, "state")));
+    if (reason != NULL)
+        snprintf(reason, 600, "%s", why != NULL ? why : "");
+    json_decref(run);
+    return text;
+}
+
+static bool claimed(service_fixture *fixture, const char *run_id, const char *name)
+{
+    char path[300];
+    json_t *run = NULL;
+    assert_int_equal(mr_service_show_run(fixture->service, "a", run_id, &run, NULL), MR_OK);
+    snprintf(path, sizeof path, "runs/%s/claimed/%s", json_string_value(json_object_get(run, "run_uid")),
+             name);
+    json_decref(run);
+    return fixture_exists(fixture, path);
+}
+
+static void when_overlap_is_allowed_programs_overlap_and_rows_keep_their_order(void **state)
+{
+    service_fixture *fixture = *state;
+    fixture_status first, second;
+    char reason[600];
+    fixture_apply(fixture, "a", MINUTE, "\"concurrency_policy\": \"allow\",");
+    fixture_report(fixture, NULL, 0);
+    fixture_upload(fixture, "a", "one.csv", NULL);
+    fixture_pass(fixture, MINUTE_MS);
+    fixture_upload(fixture, "a", "two.csv", NULL);
+    fixture_pass(fixture, MINUTE_MS);
+    fixture_report(fixture, NULL, 0);
+    fixture_report(fixture, NULL, 0);
+    assert_string_equal(state_of(fixture, "20260301T120100Z", NULL), "PROGRAM");
+    assert_string_equal(state_of(fixture, "20260301T120200Z", NULL), "PROGRAM");
+    const Mr__Proto__Assignment *one = fixture_assignment(fixture, "program");
+    const Mr__Proto__Assignment *two = fixture_assignment(fixture, "program.2");
+    assert_non_null(one);
+    assert_non_null(two);
+    assert_int_not_equal(one->epoch, two->epoch);
+    fixture_sealed(&first, one);
+    fixture_sealed(&second, two);
+    assert_true(fixture_say(fixture, &second));
+    assert_string_equal(state_of(fixture, "20260301T120200Z", reason), "SOURCE");
+    assert_string_equal(reason, "reading waits for run 20260301T120100Z, which was claimed earlier");
+    assert_null(fixture_assignment(fixture, "rows-source"));
+    fixture_restart(fixture);
+    fixture_report(fixture, NULL, 0);
+    assert_null(fixture_assignment(fixture, "rows-source"));
+    fixture_sealed(&first, fixture_assignment(fixture, "program"));
+    assert_true(fixture_say(fixture, &first));
+    fixture_source_ended(&first, fixture_assignment(fixture, "rows-source"), 0, 0, 0);
+    assert_true(fixture_say(fixture, &first));
+    assert_string_not_equal(state_of(fixture, "20260301T120100Z", NULL), "SOURCE");
+    fixture_source_ended(&second, fixture_assignment(fixture, "rows-source"), 0, 0, 0);
+    assert_true(fixture_say(fixture, &second));
+    assert_string_not_equal(state_of(fixture, "20260301T120200Z", NULL), "SOURCE");
+}
+
+static void overlap_is_bounded(void **state)
+{
+    service_fixture *fixture = *state;
+    char name[40];
+    fixture_apply(fixture, "a", MINUTE, "\"concurrency_policy\": \"allow\",");
+    fixture_report(fixture, NULL, 0);
+    for (int i = 0; i < 13; i++) {
+        snprintf(name, sizeof name, "file-%d.csv", i);
+        fixture_upload(fixture, "a", name, NULL);
+        fixture_pass(fixture, MINUTE_MS);
+        fixture_report(fixture, NULL, 0);
+    }
+    assert_int_equal(fixture_run_count(fixture, "a", "PROGRAM"), 10);
+    assert_int_equal(run_count(fixture, "a"), 10);
+}
+
+/* Up to the second before the next minute, with a worker that reports. */
+static void until_the_minute(service_fixture *fixture)
+{
+    while (fixture->now_ms % MINUTE_MS < MINUTE_MS - SECOND_MS) {
+        fixture_pass(fixture, SECOND_MS);
+        fixture_report(fixture, NULL, 0);
+    }
+}
+
+static void a_run_that_is_replaced_hands_its_files_on(void **state)
+{
+    service_fixture *fixture = *state;
+    char reason[600];
+    fixture_apply(fixture, "a", MINUTE, "\"concurrency_policy\": \"replace\",");
+    fixture_report(fixture, NULL, 0);
+    fixture_upload(fixture, "a", "one.csv", NULL);
+    fixture_pass(fixture, MINUTE_MS);
+    fixture_report(fixture, NULL, 0);
+    assert_string_equal(state_of(fixture, "20260301T120100Z", NULL), "PROGRAM");
+    fixture_upload(fixture, "a", "two.csv", NULL);
+    until_the_minute(fixture);
+    fixture_pass(fixture, SECOND_MS);
+    /* Its program still runs: nothing is moved. */
+    assert_string_equal(state_of(fixture, "20260301T120100Z", NULL), "CANCELLING");
+    assert_string_equal(state_of(fixture, "20260301T120200Z", NULL), "QUEUED");
+    assert_true(claimed(fixture, "20260301T120100Z", "one.csv"));
+    fixture_restart(fixture);
+    fixture_report(fixture, NULL, 0); /* it is gone */
+    fixture_pass(fixture, 1);
+    assert_string_equal(state_of(fixture, "20260301T120100Z", reason), "CANCELLED");
+    assert_string_equal(reason, "replaced by run 20260301T120200Z, which was due");
+    assert_string_equal(state_of(fixture, "20260301T120200Z", NULL), "PROGRAM");
+    assert_true(claimed(fixture, "20260301T120200Z", "one.csv"));
+    assert_true(claimed(fixture, "20260301T120200Z", "two.csv"));
+    assert_false(fixture_exists(fixture, "tenants/a/in/one.csv"));
+    assert_false(claimed(fixture, "20260301T120100Z", "one.csv"));
+    leave_source(fixture);
+    assert_int_equal(run_count(fixture, "a"), 2);
+}
+
+static void a_run_whose_rows_are_read_is_not_replaced(void **state)
+{
+    service_fixture *fixture = *state;
+    fixture_status status;
+    fixture_apply(fixture, "a", MINUTE, "\"concurrency_policy\": \"replace\",");
+    fixture_report(fixture, NULL, 0);
+    fixture_upload(fixture, "a", "one.csv", NULL);
+    fixture_pass(fixture, MINUTE_MS);
+    fixture_report(fixture, NULL, 0);
+    fixture_sealed(&status, fixture_assignment(fixture, "program"));
+    assert_true(fixture_say(fixture, &status));
+    fixture_pass(fixture, 3 * MINUTE_MS);
+    fixture_report(fixture, NULL, 0);
+    fixture_report(fixture, NULL, 0);
+    assert_string_equal(run_ids(fixture, "a"), "20260301T120100Z ");
+    assert_string_equal(state_of(fixture, "20260301T120100Z", NULL), "SOURCE");
+    fixture_source_ended(&status, fixture_assignment(fixture, "rows-source"), 0, 0, 0);
+    assert_true(fixture_say(fixture, &status));
+    fixture_pass(fixture, 1);
+    assert_string_equal(run_ids(fixture, "a"), "20260301T120100Z 20260301T120400Z ");
+}
+
+static void a_successor_that_is_cancelled_leaves_the_files_waiting(void **state)
+{
+    service_fixture *fixture = *state;
+    json_t *answer = NULL;
+    fixture_apply(fixture, "a", HOURLY, "\"concurrency_policy\": \"replace\",");
+    fixture_report(fixture, NULL, 0);
+    fixture_upload(fixture, "a", "one.csv", NULL);
+    fixture_pass(fixture, HOUR_MS);
+    fixture_report(fixture, NULL, 0);
+    fixture_report(fixture, NULL, 0);
+    fixture_pass(fixture, HOUR_MS);
+    assert_int_equal(mr_service_cancel_run(fixture->service, NULL, "a", "20260301T140000Z", &answer, NULL),
+                     MR_OK);
+    json_decref(answer);
+    fixture_report(fixture, NULL, 0);
+    fixture_pass(fixture, 1);
+    assert_string_equal(state_of(fixture, "20260301T130000Z", NULL), "CANCELLED");
+    assert_string_equal(state_of(fixture, "20260301T140000Z", NULL), "CANCELLED");
+    assert_true(fixture_exists(fixture, "tenants/a/in/one.csv"));
+}
+
 /* --- suspend --- */
 
 static void a_suspended_schedule_makes_no_run_and_is_caught_up(void **state)
@@ -443,6 +608,11 @@ int main(void)
         TEST(with_catchup_none_a_missed_time_is_gone),
         TEST(a_time_past_its_starting_deadline_does_not_start),
         TEST(a_run_longer_than_its_period_holds_the_next_back),
+        TEST(when_overlap_is_allowed_programs_overlap_and_rows_keep_their_order),
+        TEST(overlap_is_bounded),
+        TEST(a_run_that_is_replaced_hands_its_files_on),
+        TEST(a_run_whose_rows_are_read_is_not_replaced),
+        TEST(a_successor_that_is_cancelled_leaves_the_files_waiting),
         TEST(a_suspended_schedule_makes_no_run_and_is_caught_up),
         TEST(an_agreement_that_says_suspend_wins_when_it_is_applied),
         TEST(a_backfill_runs_what_has_no_run_in_order),

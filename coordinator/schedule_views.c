@@ -16,6 +16,12 @@ static const char *catchup_name(mr_catchup catchup)
     return names[catchup];
 }
 
+static const char *policy_name(mr_concurrency concurrency)
+{
+    static const char *const names[] = {"forbid", "allow", "replace"};
+    return names[concurrency];
+}
+
 mr_err mr_service_show_schedule(mr_service *service, const char *tenant, size_t count, json_t **ret_view,
                                 mr_error *ret_error)
 {
@@ -41,9 +47,10 @@ mr_err mr_service_show_schedule(mr_service *service, const char *tenant, size_t 
         mr_cron_words(&schedule.cron, row.time_zone, words);
     int64_t deadline = spec->agreement->starting_deadline_seconds;
     *ret_view = json_pack(
-        "{s:s, s:s, s:s, s:o, s:b, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "tenant", row.tenant, "schedule",
+        "{s:s, s:s, s:s, s:o, s:b, s:s, s:s, s:o, s:o, s:o, s:o, s:o, s:o}", "tenant", row.tenant, "schedule",
         row.schedule, "time_zone", row.time_zone, "words", mr_json_text(words), "suspended", row.suspended,
-        "catchup", catchup_name(spec->agreement->catchup), "starting_deadline_seconds",
+        "catchup", catchup_name(spec->agreement->catchup), "concurrency_policy",
+        policy_name(spec->agreement->concurrency), "starting_deadline_seconds",
         deadline > 0 ? json_integer(deadline) : json_null(), "next", next, "next_in_seconds",
         first_ms > 0 ? json_integer((first_ms - service->now_ms + 999) / 1000) : json_null(), "last_due",
         mr_json_time(row.last_due_ms), "active_run", mr_json_text(active), "note",

@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#define MAX_OVERLAP "10" /* active runs of a tenant under concurrency_policy allow */
+
 enum {
     BATCH = 64, /* tenants per transaction: many are due at the same minute */
     ZONES_KEPT_MS = 3600000,
@@ -96,9 +98,15 @@ static mr_err advance(mr_db *db, mr_service *service, const mr_tenant *tenant, m
                MR_STR("reason", note));
     }
     if (made.due_ms != 0) {
+        char former[UID_BYTES];
         start.due_ms = made.due_ms;
         mr_schedule_run_id(start.run_id, sizeof start.run_id, start.due_ms);
-        err = mr_insert_run(db, &start, ret_error);
+        if (start.spec->agreement->concurrency == MR_REPLACE &&
+            mr_db_text(db, former, sizeof former,
+                       "SELECT run_uid FROM runs WHERE uid = ? AND state IN " SQL_ACTIVE, "t", tenant->uid))
+            mr_replace_run(db, &start, former);
+        else
+            err = mr_insert_run(db, &start, ret_error);
     }
     mr_db_run(db,
               "UPDATE tenants SET next_due_ms = nullif(?, 0), last_due_ms = coalesce(nullif(?, 0),"
@@ -119,7 +127,13 @@ static mr_err execute_due(mr_db *db, void *arg, json_t **ret_answer, mr_error *r
     return MR_OK;
 }
 
-/* A tenant with an active or queued run waits: its time stays in the past until the run has left SOURCE. */
+/* Whether runs of the tenant hold its next one back, by its concurrency_policy. */
+#define SQL_HELD_BACK                                                                                        \
+    "(SELECT CASE t.concurrency WHEN 1 THEN count(*) >= " MAX_OVERLAP " WHEN 2 THEN count(*) > 1 OR"         \
+    " coalesce(max(state NOT IN ('CLAIMED','PROGRAM') OR coalesce(sealed_epoch, 0) <> 0), 0)"                \
+    " ELSE count(*) > 0 END FROM runs r WHERE r.uid = t.uid AND r.state IN " SQL_ACTIVE ")"
+
+/* A tenant whose runs hold the next one back waits: its time stays in the past. */
 static size_t list_due(mr_service *service, mr_tenant *tenants)
 {
     char names[BATCH][64];
@@ -127,9 +141,8 @@ static size_t list_due(mr_service *service, mr_tenant *tenants)
     mr_query *query =
         mr_db_select(service->db,
                      "SELECT tenant FROM tenants t WHERE next_due_ms <= ? AND state = 'ACTIVE' AND NOT"
-                     " suspended AND NOT"
-                     " EXISTS (SELECT 1 FROM runs r WHERE r.uid = t.uid AND r.state IN " SQL_ACTIVE
-                     ") AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.uid = t.uid AND r.state = 'QUEUED')"
+                     " suspended AND NOT " SQL_HELD_BACK
+                     " AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.uid = t.uid AND r.state = 'QUEUED')"
                      " ORDER BY next_due_ms LIMIT ?",
                      "ii", service->now_ms, (int64_t)BATCH);
     while (mr_query_next(query))

@@ -154,7 +154,7 @@ mr_err mr_service_abandon_run(mr_service *service, const char *key, const char *
 
 /* --- schedules --- */
 
-/* {"tenant","schedule","time_zone","words","suspended":bool,"catchup","starting_deadline_seconds","next":[times,
+/* {"tenant","schedule","time_zone","words","suspended":bool,"catchup","concurrency_policy","starting_deadline_seconds","next":[times,
  * `count` of them, none while suspended],"next_in_seconds","last_due","active_run","note"}; "words" says the
  * schedule for people, "note" what was passed over last, or why there is no next time. */
 mr_err mr_service_show_schedule(mr_service *service, const char *tenant, size_t count, json_t **ret_view,

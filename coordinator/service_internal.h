@@ -87,6 +87,7 @@ typedef struct mr_run {
     char reason[600];
     char manifest_sha256[65];
     char retry_of[UID_BYTES];
+    char replaces[UID_BYTES]; /* the run whose files it takes over */
     int64_t seq, version, files, attempts, attempt_after_ms, sealed_epoch, created_ms, finished_ms, due_ms;
     bool unsure; /* a source task was lost while the run was being cancelled */
 } mr_run;
@@ -278,6 +279,18 @@ typedef struct mr_run_start {
     int64_t due_ms; /* 0: not scheduled */
 } mr_run_start;
 mr_err mr_insert_run(mr_db *db, mr_run_start *start, mr_error *ret_error);
+/* Within a command: the row of start->run_uid is QUEUED; it becomes CLAIMING, or SKIPPED. */
+void mr_begin_run(mr_db *db, const mr_run_start *start);
+
+/* run_replace.c */
+/* Within a command: the run that is due replaces `former`, which is CLAIMED or in PROGRAM: that one is ended,
+ * and then its files are handed on. Nothing when the due time has its run already. */
+void mr_replace_run(mr_db *db, mr_run_start *start, const char *former);
+/* Of a CANCELLING run without tasks: the one that replaces it, or false. */
+bool mr_find_successor(mr_service *service, const mr_run *run, mr_run *ret_successor);
+mr_err mr_hand_on(mr_service *service, const mr_run *run, const mr_run *successor, mr_error *ret_error);
+/* Within a command: nothing of the run went on. */
+void mr_end_cancelled(mr_db *db, const mr_run *run, int64_t now_ms);
 /* A QUEUED run whose turn it is. */
 mr_err mr_start_queued(mr_service *service, const mr_run *run, const mr_tenant *tenant, mr_error *ret_error);
 /* Ranges and counts of a dataset become final within a command: ledger of its sinks, ends of the partitions.
@@ -338,6 +351,8 @@ typedef struct mr_want {
     Mr__Proto__Assignment *assignment; /* config, scope and limits; handed over */
 } mr_want;
 
+/* run_id of an active run that was claimed earlier; false: there is none. */
+bool mr_run_before(mr_service *service, const mr_run *run, char *out, size_t size);
 /* Bytes of files of the tenant that were read for runs which are still being delivered. */
 int64_t mr_undelivered_bytes(mr_service *service, const char *uid);
 mr_err mr_plan_tenant(mr_service *service, const mr_tenant *tenant, mr_error *ret_error);
@@ -363,6 +378,9 @@ mr_err mr_task_confirm(mr_service *service, mr_task *task, mr_error *ret_error);
 size_t mr_retry_failed_tasks(mr_service *service, const char *tenant);
 bool mr_tenant_has_tasks(mr_service *service, const char *tenant);
 /* How many tasks of a run are still there (assigned or stopping). */
+/* Of the PROGRAM task of the run; or one that no task has: program, program.2, ... */
+void mr_program_connector(mr_service *service, const char *tenant, const char *run_uid, char *out,
+                          size_t size);
 size_t mr_run_tasks(mr_service *service, const char *tenant, const char *run_uid);
 
 mr_err mr_place_tasks(mr_service *service, mr_error *ret_error); /* assign.c */

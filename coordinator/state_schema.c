@@ -127,6 +127,10 @@ static const char *const steps[] = {
     "CREATE TABLE replays(run_uid TEXT PRIMARY KEY, uid TEXT NOT NULL, dataset TEXT, of_run TEXT,"
     " force INTEGER NOT NULL) WITHOUT ROWID;"
     "CREATE INDEX runs_replays ON runs(finished_ms) WHERE removed = 0 AND trigger = 'replay';",
+    /* 6: concurrency: 0 forbid, 1 allow, 2 replace; replaces: the run whose files such a run takes over */
+    "ALTER TABLE tenants ADD COLUMN concurrency INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE runs ADD COLUMN replaces TEXT;"
+    "CREATE INDEX runs_replaces ON runs(replaces) WHERE replaces IS NOT NULL;",
 };
 
 mr_err mr_state_migrate(mr_db *db, mr_error *ret_error)

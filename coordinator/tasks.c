@@ -110,6 +110,22 @@ bool mr_tenant_has_tasks(mr_service *service, const char *tenant)
     return false;
 }
 
+void mr_program_connector(mr_service *service, const char *tenant, const char *run_uid, char *out,
+                          size_t size)
+{
+    mr_task *task;
+    for (size_t at = 0; (task = mr_name_map_next(&service->tasks, &at)) != NULL;) {
+        if (task->kind == MR__PROTO__TASK_KIND__PROGRAM && strcmp(task->tenant, tenant) == 0 &&
+            strcmp(task->run_uid, run_uid) == 0) {
+            snprintf(out, size, "%s", task->connector);
+            return;
+        }
+    }
+    snprintf(out, size, "program");
+    for (int number = 2; mr_task_find(service, tenant, out) != NULL; number++)
+        snprintf(out, size, "program.%d", number);
+}
+
 size_t mr_run_tasks(mr_service *service, const char *tenant, const char *run_uid)
 {
     size_t count = 0;

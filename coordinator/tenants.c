@@ -251,11 +251,14 @@ void mr_put_tenant(mr_db *db, mr_service *service, const mr_tenant *tenant, cons
         suspended = agreement->suspend == MR_SUSPEND_YES;
     mr_db_run(db,
               "INSERT INTO tenants(tenant, uid, state, version, created_ms, schedule, time_zone, next_due_ms,"
-              " suspended) VALUES(?, ?, 'ACTIVE', ?, ?, ?, ?, nullif(?, 0), ?) ON CONFLICT(tenant) DO UPDATE"
+              " suspended, concurrency) VALUES(?, ?, 'ACTIVE', ?, ?, ?, ?, nullif(?, 0), ?, ?) ON "
+              "CONFLICT(tenant) DO UPDATE"
               " SET version = excluded.version, schedule = excluded.schedule, time_zone = excluded.time_zone,"
-              " next_due_ms = excluded.next_due_ms, suspended = excluded.suspended",
-              "ttiittii", tenant->tenant, tenant->uid, tenant->version, created_ms, agreement->schedule,
-              agreement->time_zone, next_due(service, known, agreement), (int64_t)suspended);
+              " next_due_ms = excluded.next_due_ms, suspended = excluded.suspended,"
+              " concurrency = excluded.concurrency",
+              "ttiittiii", tenant->tenant, tenant->uid, tenant->version, created_ms, agreement->schedule,
+              agreement->time_zone, next_due(service, known, agreement), (int64_t)suspended,
+              (int64_t)agreement->concurrency);
 }
 
 static mr_err execute_apply(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)

@@ -193,6 +193,33 @@ def become_due(m, arm):
     m.wait_idle()
 
 
+def replace_a_run(m, arm):
+    """A run is due while the program of another one still sleeps."""
+    name = f"replaced-{len(list(m.folder.iterdir()))}"
+    folder, files = m.folder / name, [m.folder / f"{name}-{number}.csv" for number in range(2)]
+    write_tenant(folder, name, TEXT)
+    agreement = json.loads((folder / "agreement.json").read_text())
+    (folder / "agreement.json").write_text(json.dumps({**agreement, "concurrency_policy": "replace"}))
+    program = folder / "program/run"
+    program.write_text(program.read_text().replace("ls in", '[ -z "$DUE_TIME" ] && sleep 60\nls in'))
+    m.until_accepted("tenant apply", "tenant", "apply", folder)
+    for number, file in enumerate(files):
+        write_file(file, first=number * ROWS)
+    m.upload(name, files[0])
+    m.until_accepted("run now", "run", "now", name)
+    wait_for("the program runs", lambda: any(task["state"] == "RUNNING" for task in m.show("run", "show", name, "manual-1")["tasks"]))
+    m.upload(name, files[1])
+    arm()
+    m.restart_coordinator(f"UPDATE tenants SET next_due_ms = 1 WHERE tenant = '{name}'")
+    wait_for("the run is replaced", lambda: any(run["trigger"] == "schedule" for run in m.show("run", "list", name) or []))
+    m.wait_idle(name)
+    due, manual = m.show("run", "list", name)
+    assert (manual["state"], manual["reason"]) == ("CANCELLED", f"replaced by run {due['run_id']}, which was due"), manual
+    assert due["files"] == 2, due
+    checks.ledger_exact(m.cluster, name, folder / "dataset.json", files)
+    checks.topic_exact(m.cluster, name, folder / "dataset.json", files)
+
+
 def grow_old(m, arm):
     m.run_file()
     done = m.cluster.staging / f"tenants/{TENANT}/done"
@@ -336,6 +363,8 @@ SPECIAL = {
     "import_upload_recorded": restore_an_old_copy,
     "program_before_rename": apply_another_program,
     "release_committed": remove_a_sink,
+    "replace_before_discard": replace_a_run,
+    "replace_handed_on": replace_a_run,
     "replay_committed": replay_the_rejected,
     "retention_discarded": grow_old,
     "schedule_advanced": become_due,
