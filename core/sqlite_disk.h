@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <sqlite3.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <sys/statvfs.h>
 
 /* SQLite does not always keep the errno of a write. */
