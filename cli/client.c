@@ -1,4 +1,5 @@
 #include "cli/client.h"
+#include "cli/table.h"
 
 #include <pwd.h>
 #include <stdarg.h>
@@ -260,11 +261,13 @@ static int judge(client *self, const http_exchange *exchange, json_t **ret_body)
         return EXIT_DONE;
     }
     const char *message = json_string_value(json_object_get(body, "message"));
-    if (message != NULL)
-        snprintf(self->problem, sizeof self->problem, "%s", message);
+    char *safe = message != NULL ? text_safe(message) : NULL; /* it may quote what a tenant wrote */
+    if (safe != NULL)
+        snprintf(self->problem, sizeof self->problem, "%s", safe);
     else
         snprintf(self->problem, sizeof self->problem,
                  "%s answered with HTTP status %ld; is it a coordinator?", self->url, status);
+    free(safe);
     json_decref(body);
     return code;
 }

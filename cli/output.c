@@ -117,13 +117,22 @@ int print_list(const cli_call *call, json_t *list, const column *columns, size_t
     return EXIT_DONE;
 }
 
+/* What is shown may be what a tenant wrote. */
+static void print_safe(FILE *out, const char *before, const char *text)
+{
+    char *copy = text == NULL ? NULL : text_safe(text);
+    fprintf(out, "%s%s\n", before, copy == NULL ? "" : copy);
+    free(copy);
+}
+
 /* Elements of a list below each other. */
 static void print_value(const json_t *value, int indent)
 {
     const size_t count = json_is_array(value) ? json_array_size(value) : 1;
     for (size_t i = 0; i < count; i++) {
         char *text = cell_text(json_is_array(value) ? json_array_get(value, i) : value);
-        printf("%*s%s\n", i == 0 ? 0 : indent, "", text == NULL ? "" : text);
+        printf("%*s", i == 0 ? 0 : indent, "");
+        print_safe(stdout, "", text);
         free(text);
     }
 }
@@ -151,5 +160,5 @@ void print_warnings(const json_t *answer)
 {
     const json_t *list = json_object_get(answer, "warnings");
     for (size_t i = 0; i < json_array_size(list); i++)
-        fprintf(stderr, "warning: %s\n", json_string_value(json_array_get(list, i)));
+        print_safe(stderr, "warning: ", json_string_value(json_array_get(list, i)));
 }

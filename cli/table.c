@@ -25,8 +25,7 @@ size_t text_width(const char *text)
     return width;
 }
 
-/* A copy that does nothing to a terminal. */
-static char *safe(const char *text)
+char *text_safe(const char *text)
 {
     char *copy = malloc(4 * strlen(text) + 1), *to = copy;
     if (copy == NULL)
@@ -120,7 +119,7 @@ static void settle(text_table *self)
 static void print_flowing(text_table *self, const char *const *cells)
 {
     for (size_t i = 0; i < self->columns; i++)
-        self->cells[i] = safe(cells[i] == NULL ? "" : cells[i]);
+        self->cells[i] = text_safe(cells[i] == NULL ? "" : cells[i]);
     print_line(self, (const char *const *)self->cells);
     for (size_t i = 0; i < self->columns; i++)
         free(self->cells[i]);
@@ -133,7 +132,7 @@ void table_row(text_table *self, const char *const *cells)
         return;
     }
     for (size_t i = 0; i < self->columns; i++) {
-        char *cell = safe(cells[i] == NULL ? "" : cells[i]);
+        char *cell = text_safe(cells[i] == NULL ? "" : cells[i]);
         if (cell == NULL)
             cell = calloc(1, 1);
         if (cell == NULL)

@@ -20,6 +20,8 @@ void table_row(text_table *table, const char *const *cells);
 /* Prints what is left, the titles in any case. NULL-safe. */
 void table_close(text_table **table);
 
+/* A copy that does nothing to a terminal; to be freed. NULL when memory is short. */
+char *text_safe(const char *text);
 /* Columns on a terminal that the text takes: characters, not bytes. */
 size_t text_width(const char *text);
 
