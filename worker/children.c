@@ -35,7 +35,8 @@ struct task_children {
     void *arg;
     mr_process_table table;
     int open_handles;
-    bool stale_record; /* the recorded processes are not those that run */
+    bool stale_record;   /* the recorded processes are not those that run */
+    bool record_failing; /* told once */
 };
 
 static int64_t now_ms(const task_children *c)
@@ -271,11 +272,13 @@ static void record_children(task_children *c)
         if (one != NULL)
             records[count++] = (task_record){.pid = task->pid, .start_time = one->start_time};
     }
-    c->stale_record = false;
-    if (orphans_record(c->record, records, count, &error) != MR_OK)
+    c->stale_record =
+        orphans_record(c->record, records, count, &error) != MR_OK; /* tried again with the next sample */
+    if (c->stale_record && !c->record_failing)
         mr_log_failure(MR_ERROR,
                        "running tasks cannot be recorded: should this worker be killed, they may be missed",
                        &error);
+    c->record_failing = c->stale_record;
     free(records);
 }
 

@@ -209,6 +209,24 @@ def break_program(disks, work, how):
     assert starts == 1 or how == "full", "what the program had made was made again"
 
 
+def worker_cannot_record(disks, work):
+    """A worker whose own folder fails runs its tasks, says once what that means, and makes up for it."""
+    log, state = work.cluster.folder / "worker-1.log", work.cluster.folder / "worker-1.state"
+    before = log.read_text().count("cannot be recorded")
+    disks.control.write_text(f"{int(errno.EIO)} {state}\n")
+    work.upload()
+    with work.program_waits():
+        disks.control.unlink()
+        wait_for("the program's task is recorded", lambda: any(
+            alive(line.split()[0]) for line in (state / "tasks").read_text().splitlines()[1:]))
+    assert log.read_text().count("cannot be recorded") == before + 1, "told more than once"
+    wait_for("the run completes", work.completed, 60)
+
+
+def alive(pid):
+    return pathlib.Path(f"/proc/{pid}").exists()
+
+
 def killed_while_failing(disks, work):
     """What a failed commit has left in the log of coordinator.db may come back with the next start, or not."""
     work.upload()
@@ -220,6 +238,7 @@ def killed_while_failing(disks, work):
         work.cluster.coordinator.kill()
         work.cluster.coordinator.child.wait()
     work.cluster.coordinator.start()
+    wait_for("workers are alive", work.cluster.ready, 30)
     wait_for("the run completes", work.completed, 60)
 
 
@@ -261,6 +280,7 @@ def main():
                         break_disk(disks, work, disk, how)
             for how in ("full", errno.EIO):
                 break_program(disks, work, how)
+            worker_cannot_record(disks, work)
             killed_while_failing(disks, work)
             work.check()
             started_full(disks, cluster)

@@ -34,7 +34,7 @@ REFUSED = {
     "folder": ("mkdir sub && echo 1 >sub/a.csv", "out/sub: is a folder"),
     "deep-folder": ("python3 -c 'import os\nfor i in range(3000): os.mkdir(\"d\"); os.chdir(\"d\")'", "out/d: is a folder",
                     "filled its folder"),  # too deep to be measured
-    "sparse": ("truncate -s 1T odd.csv", "out/odd.csv has holes"),
+    "sparse": ("truncate -s 3G odd.csv", "out/odd.csv has holes"),
     "not-utf8": ("touch \"$(printf 'a\\377b.csv')\"", "out/a\\xffb.csv has a name that is not UTF-8"),
     "newline": ("touch \"$(printf 'a\\nb.csv')\"", "out/a\\x0ab.csv has a control character in its name"),
     "out-is-link": ("cd .. && rm -r out && ln -s /etc out", "is, or lies behind, a symbolic link"),
