@@ -26,6 +26,7 @@ typedef struct bench {
     size_t column_count;
     mr_value row[COLUMNS_MAX];
     mr_buf out;
+    mr_arena arena; /* of logical types */
     int64_t rows, rejected, bytes, encoded_bytes;
 } bench;
 
@@ -98,7 +99,8 @@ static mr_err convert(bench *b, const mr_csv_row *csv_row, const mr_field *field
         return MR_EINVALID;
     for (size_t i = 0; i < b->column_count; i++) {
         int field = b->field_of[i];
-        mr_err err = mr_value_from_text(&fields[field], csv_row->fields[i].text, &b->row[field], error);
+        mr_err err =
+            mr_value_from_text(&fields[field], csv_row->fields[i].text, &b->arena, &b->row[field], error);
         if (err != MR_OK)
             return err;
     }

@@ -182,6 +182,9 @@ static int key_column(mr_document *doc, const mr_dataset *dataset, size_t index)
             mr_document_refuse(doc, path, "no column \"%.100s\" in the schema", name);
     } else if (mr_schema_fields(dataset->schema, &count)[column].nullable) {
         mr_document_refuse(doc, path, "column \"%.100s\" may be null; a key column must not", name);
+    } else if (mr_type_is_nested(mr_schema_fields(dataset->schema, &count)[column].type)) {
+        mr_document_refuse(
+            doc, path, "column \"%.100s\" is a record, an array or a map; a key column must not be", name);
     }
     for (size_t i = 0; i < index; i++)
         if (dataset->key_columns[i] == column)

@@ -27,9 +27,9 @@ mr_err mr_avro_encode(mr_avro_encoder *encoder, const mr_value *row, mr_buf *out
 mr_err mr_avro_decoder_open(const mr_schema *writer, const mr_schema *reader, mr_avro_decoder **ret_decoder,
                             mr_error *ret_error);
 void mr_avro_decoder_close(mr_avro_decoder **decoder);
-/* `body` is without the wire header. Values of bytes and strings point into `body`. Hostile input:
- * MR_EINVALID with class MR_DATA, field named; trailing bytes and invalid UTF-8 are refused; what ret_row
- * holds then is not defined. */
+/* `body` is without the wire header. What values point to is in `body`, or in the reader's schema. Hostile
+ * input: MR_EINVALID with class MR_DATA, field named; trailing bytes and invalid UTF-8 are refused; what
+ * ret_row holds then is not defined. */
 mr_err mr_avro_decode(mr_avro_decoder *decoder, mr_slice body, mr_value *ret_row, mr_error *ret_error);
 
 /* Splits a message of the wire format. MR_EINVALID, class MR_DATA. */

@@ -1,15 +1,15 @@
 #include "core/avro.h"
 
+#include "core/avro_take.h"
+#include "core/logical.h"
+#include "core/schema_impl.h"
 #include "core/text_value.h"
 
 #include <stdlib.h>
 
 typedef struct decode_step {
-    const char *name; /* of the writer's field, for messages */
-    int column;       /* of the reader, or -1: read and dropped */
-    mr_type type;
-    bool nullable;
-    bool null_first;
+    const mr_field *field; /* of the writer */
+    int column;            /* of the reader, or -1: read and dropped */
 } decode_step;
 
 typedef struct constant {
@@ -30,14 +30,14 @@ static mr_err add_step(mr_avro_decoder *decoder, const mr_field *written, const 
     size_t count;
     int column = mr_schema_find(reader, mr_slice_of(written->name));
     const mr_field *read = column >= 0 ? &mr_schema_fields(reader, &count)[column] : NULL;
-    if (read != NULL && (read->type != written->type || (written->nullable && !read->nullable)))
+    char was[MR_TYPE_WORDS_BYTES], is[MR_TYPE_WORDS_BYTES];
+    if (read != NULL && (!schema_same_type(read, written) || (written->nullable && !read->nullable)))
         return mr_fail(ret_error, MR_EINVALID,
                        "schema \"%.100s\" cannot read field \"%.100s\": it was written as %s%s, not %s%s",
                        mr_schema_name(reader), read->name, written->nullable ? "nullable " : "",
-                       mr_type_name(written->type), read->nullable ? "nullable " : "",
-                       mr_type_name(read->type));
-    decoder->steps[decoder->step_count++] =
-        (decode_step){written->name, column, written->type, written->nullable, written->null_first};
+                       mr_type_words(written, was), read->nullable ? "nullable " : "",
+                       mr_type_words(read, is));
+    decoder->steps[decoder->step_count++] = (decode_step){written, column};
     return MR_OK;
 }
 
@@ -94,9 +94,7 @@ void mr_avro_decoder_close(mr_avro_decoder **decoder)
     *decoder = NULL;
 }
 
-typedef struct input {
-    const unsigned char *at, *end;
-} input;
+typedef mr_avro_input input;
 
 static const char CUT_SHORT[] = "the record is cut short";
 
@@ -149,6 +147,16 @@ static const char *take_real(input *in, size_t bytes, double *ret_real)
     return NULL;
 }
 
+static const char *take_sized(input *in, int64_t size, mr_value *value)
+{
+    if (size > in->end - in->at || size > UINT32_MAX)
+        return CUT_SHORT;
+    value->size = (uint32_t)size;
+    value->data = (const char *)in->at;
+    in->at += size;
+    return NULL;
+}
+
 static const char *take_bytes(input *in, bool is_string, mr_value *value)
 {
     int64_t size;
@@ -157,20 +165,65 @@ static const char *take_bytes(input *in, bool is_string, mr_value *value)
         return problem;
     if (size < 0)
         return "the length is negative";
-    if (size > in->end - in->at || size > UINT32_MAX)
-        return CUT_SHORT;
-    value->size = (uint32_t)size;
-    value->data = (const char *)in->at;
-    in->at += size;
-    if (is_string && !mr_utf8_valid((mr_slice){value->data, value->size}))
+    problem = take_sized(in, size, value);
+    if (problem == NULL && is_string && !mr_utf8_valid((mr_slice){value->data, value->size}))
         return "the string is not valid UTF-8 without NUL";
+    return problem;
+}
+
+static const char *take_symbol(input *in, const mr_shape *shape, int64_t *ret_index)
+{
+    const char *problem = take_varint(in, 32, ret_index);
+    if (problem == NULL && (*ret_index < 0 || (size_t)*ret_index >= shape->count))
+        return "the enum has no such symbol";
+    return problem;
+}
+
+static const char *skip_elements(input *in, const mr_field *field)
+{
+    mr_slice key;
+    mr_value element;
+    for (;;) {
+        int64_t count;
+        const char *problem = mr_take_block(in, &count);
+        if (problem != NULL || count == 0)
+            return problem;
+        for (; count > 0; count--) { /* each takes a byte at least, so this ends */
+            if (field->type == MR_TYPE_MAP && (problem = mr_take_text(in, &key)) != NULL)
+                return problem;
+            if ((problem = mr_take_value(in, &field->shape->fields[0], &element)) != NULL)
+                return problem;
+        }
+    }
+}
+
+static const char *skip_members(input *in, const mr_field *field)
+{
+    mr_value member;
+    for (size_t i = 0; i < field->shape->count; i++) {
+        const char *problem = mr_take_value(in, &field->shape->fields[i], &member);
+        if (problem != NULL)
+            return problem;
+    }
     return NULL;
 }
 
-static const char *take_value(input *in, mr_type type, mr_value *value)
+static const char *take_nested(input *in, const mr_field *field, mr_value *value)
 {
-    *value = (mr_value){.type = type};
-    switch (type) {
+    const unsigned char *start = in->at;
+    const char *problem = field->type == MR_TYPE_RECORD ? skip_members(in, field) : skip_elements(in, field);
+    if (problem != NULL)
+        return problem;
+    if (in->at - start > UINT32_MAX)
+        return "the value is too large";
+    value->size = (uint32_t)(in->at - start);
+    value->data = (const char *)start;
+    return NULL;
+}
+
+static const char *take_plain(input *in, const mr_field *field, mr_value *value)
+{
+    switch (field->type) {
     case MR_TYPE_NULL:
         return NULL;
     case MR_TYPE_BOOLEAN:
@@ -183,28 +236,66 @@ static const char *take_value(input *in, mr_type type, mr_value *value)
         return take_real(in, 4, &value->real);
     case MR_TYPE_DOUBLE:
         return take_real(in, 8, &value->real);
+    case MR_TYPE_ENUM:
+        return take_symbol(in, field->shape, &value->integer);
     case MR_TYPE_BYTES:
         return take_bytes(in, false, value);
     case MR_TYPE_STRING:
         return take_bytes(in, true, value);
+    case MR_TYPE_FIXED:
+        return take_sized(in, field->shape->size, value);
+    case MR_TYPE_RECORD:
+    case MR_TYPE_ARRAY:
+    case MR_TYPE_MAP:
+        return take_nested(in, field, value);
     }
     return "the type is unknown";
 }
 
-static const char *take_field(input *in, const decode_step *step, mr_value *value)
+static inline const char *take_value(input *in, const mr_field *field, mr_value *value)
 {
-    mr_type type = step->type;
-    if (step->nullable) {
+    *value = (mr_value){.type = field->type};
+    if (field->nullable) {
         int64_t branch;
         const char *problem = take_varint(in, 32, &branch);
         if (problem != NULL)
             return problem;
         if (branch != 0 && branch != 1)
             return "the union has no such branch";
-        if ((branch == 0) == step->null_first)
-            type = MR_TYPE_NULL;
+        if ((branch == 0) == field->null_first) {
+            value->type = MR_TYPE_NULL;
+            return NULL;
+        }
     }
-    return take_value(in, type, value);
+    const char *problem = take_plain(in, field, value);
+    return problem == NULL && field->logical != MR_LOGICAL_NONE ? logical_problem(field, value) : problem;
+}
+
+const char *mr_take_value(mr_avro_input *in, const mr_field *field, mr_value *ret_value)
+{
+    return take_value(in, field, ret_value);
+}
+
+const char *mr_take_block(mr_avro_input *in, int64_t *ret_count)
+{
+    int64_t size;
+    const char *problem = take_varint(in, 64, ret_count);
+    if (problem != NULL || *ret_count >= 0)
+        return problem;
+    if (*ret_count == INT64_MIN)
+        return "the block has too many elements";
+    *ret_count = -*ret_count; /* and the block's size follows, for those who pass it over */
+    problem = take_varint(in, 64, &size);
+    return problem == NULL && size < 0 ? "the size of a block is negative" : problem;
+}
+
+const char *mr_take_text(mr_avro_input *in, mr_slice *ret_text)
+{
+    mr_value text;
+    const char *problem = take_bytes(in, true, &text);
+    if (problem == NULL)
+        *ret_text = (mr_slice){text.data, text.size};
+    return problem;
 }
 
 mr_err mr_avro_decode(mr_avro_decoder *decoder, mr_slice body, mr_value *ret_row, mr_error *ret_error)
@@ -213,9 +304,10 @@ mr_err mr_avro_decode(mr_avro_decoder *decoder, mr_slice body, mr_value *ret_row
     for (size_t i = 0; i < decoder->step_count; i++) {
         const decode_step *step = &decoder->steps[i];
         mr_value dropped;
-        const char *problem = take_field(&in, step, step->column >= 0 ? &ret_row[step->column] : &dropped);
+        mr_value *value = step->column >= 0 ? &ret_row[step->column] : &dropped;
+        const char *problem = take_value(&in, step->field, value);
         if (problem != NULL) {
-            mr_fail(ret_error, MR_EINVALID, "field \"%.100s\": %s", step->name, problem);
+            mr_fail(ret_error, MR_EINVALID, "field \"%.100s\": %s", step->field->name, problem);
             return mr_classify(ret_error, MR_EINVALID, MR_DATA);
         }
     }

@@ -11,6 +11,7 @@ typedef struct encode_step {
     mr_type type;
     bool nullable;
     char null_index, value_index; /* zigzag of the union's index */
+    uint32_t size;                /* of fixed; else 0 */
 } encode_step;
 
 struct mr_avro_encoder {
@@ -29,6 +30,7 @@ static encode_step step_of(const mr_field *field, int column)
         .nullable = field->nullable,
         .null_index = field->null_first ? 0 : 2,
         .value_index = field->null_first ? 2 : 0,
+        .size = field->type == MR_TYPE_FIXED ? field->shape->size : 0,
     };
 }
 
@@ -144,6 +146,7 @@ static inline char *put_number(char *to, const encode_step *step, const mr_value
         *to = (char)value->integer;
         return value->integer == 0 || value->integer == 1 ? to + 1 : NULL;
     case MR_TYPE_INT:
+    case MR_TYPE_ENUM:
         return value->integer == (int32_t)value->integer ? put_varint(to, value->integer) : NULL;
     case MR_TYPE_LONG:
         return put_varint(to, value->integer);
@@ -154,6 +157,10 @@ static inline char *put_number(char *to, const encode_step *step, const mr_value
     case MR_TYPE_NULL:
     case MR_TYPE_BYTES:
     case MR_TYPE_STRING:
+    case MR_TYPE_FIXED:
+    case MR_TYPE_RECORD:
+    case MR_TYPE_ARRAY:
+    case MR_TYPE_MAP:
         break;
     }
     return NULL;
@@ -177,8 +184,11 @@ static mr_err put_row(const mr_avro_encoder *encoder, const mr_value *row, mr_bu
         }
         if (step->nullable)
             *to++ = step->value_index;
-        if (step->type == MR_TYPE_STRING || step->type == MR_TYPE_BYTES) {
-            to = put_varint(to, value->size);
+        if (step->type >= MR_TYPE_BYTES) {
+            if (step->type <= MR_TYPE_STRING)
+                to = put_varint(to, value->size);
+            else if (step->type == MR_TYPE_FIXED && value->size != step->size)
+                return misfit(encoder, step, value, ret_error);
             size_t used = (size_t)(to - out->data);
             if (value->size + fixed > out->capacity - used) {
                 size_t behind = used - out->size;

@@ -238,6 +238,103 @@ static void depth_is_bounded(void **state)
     }
 }
 
+/* --- nested --- */
+
+static const char nested_text[] =
+    "{\"type\":\"record\",\"name\":\"t\",\"fields\":["
+    "{\"name\":\"tags\",\"type\":[\"null\",{\"type\":\"array\",\"items\":[\"null\",\"int\"]}]},"
+    "{\"name\":\"at\",\"type\":[\"null\",{\"type\":\"record\",\"name\":\"P\",\"fields\":["
+    "{\"name\":\"x\",\"type\":\"int\"},{\"name\":\"why\",\"type\":\"string\",\"default\":\"so\"},"
+    "{\"name\":\"when\",\"type\":[\"null\",{\"type\":\"int\",\"logicalType\":\"date\"}]}]}]},"
+    "{\"name\":\"by\",\"type\":[\"null\",{\"type\":\"map\",\"values\":\"P\"}]},"
+    "{\"name\":\"sum\",\"type\":[\"null\",{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":30,"
+    "\"scale\":2}]}]}";
+
+static int setup_nested(void **state)
+{
+    fixture *f = calloc(1, sizeof *f);
+    assert_non_null(f);
+    assert_int_equal(mr_schema_parse(mr_slice_of(nested_text), NULL, NULL, &f->schema, &f->error), MR_OK);
+    assert_int_equal(mr_json_rows_open(f->schema, &f->rows, &f->error), MR_OK);
+    *state = f;
+    return 0;
+}
+
+static void assert_bytes(const mr_value *value, mr_type type, const char *bytes, size_t size)
+{
+    assert_int_equal(value->type, type);
+    assert_true(mr_slice_equal((mr_slice){value->data, value->size}, (mr_slice){bytes, size}));
+}
+
+static void nested_values_are_encoded(void **state)
+{
+    fixture *f = *state;
+    const mr_value *v =
+        row(f, "{\"tags\":[1,null,-1],\"by\":{\"a\\n\":{\"x\":1}},\"at\":{\"when\":\"1970-01-02\","
+               "\"more\":[{}],\"x\":2,\"WHY\":\"\"}}");
+    assert_bytes(&v[0], MR_TYPE_ARRAY, "\6\2\2\0\2\1\0", 7);
+    assert_bytes(&v[1], MR_TYPE_RECORD, "\4\0\2\2", 4);
+    assert_bytes(&v[2], MR_TYPE_MAP, "\2\4a\n\2\4so\0\0", 10);
+    assert_int_equal(v[3].type, MR_TYPE_NULL);
+    v = row(f, "{\"tags\":[],\"by\":{},\"sum\":12345678901234567890123456.5}");
+    assert_bytes(&v[0], MR_TYPE_ARRAY, "\0", 1);
+    assert_bytes(&v[2], MR_TYPE_MAP, "\0", 1);
+    assert_bytes(&v[3], MR_TYPE_BYTES, "\x03\xfd\x35\xeb\x6d\x79\x7a\x91\xbe\x38\xf3\x32", 12);
+}
+
+static void reasons_name_the_place_in_nested_values(void **state)
+{
+    fixture *f = *state;
+    refused(f, "{\"tags\":[1,2.5]}", "column tags[1]: \"2.5\" is not an int, at byte 12");
+    refused(f, "{\"tags\":{}}", "column tags: an object is not an array, at byte 9");
+    refused(f, "{\"at\":{}}", "column at.x: is missing, and it is neither nullable nor has it a default");
+    refused(f, "{\"at\":{\"x\":1,\"when\":\"x\"}}",
+            "column at.when: \"x\" is not a date, as 2026-11-24, at byte 21");
+    refused(f, "{\"at\":{\"x\":1,\"when\":5}}", "column at.when: a number is not a date, at byte 21");
+    refused(f, "{\"at\":{\"x\":1,\"X2\":0,\"WHy\":\"\",\"whY\":\"\"}}",
+            "column at.why: two members differ from its name by case only, at byte 36");
+    refused(f, "{\"by\":{\"k\":{\"x\":true}}}", "column by.k.x: a boolean is not an int, at byte 17");
+    refused(f, "{\"by\":{\"\xC3\xA9 \":0}}",
+            "column by.\"\\xC3\\xA9 \": a number is not a record P, at byte 14");
+    refused(f, "{\"by\":{\"a\":{\"x\":1},\"a\":{\"x\":1}}}",
+            "not JSON: byte 20: a name stands twice in an object");
+    refused(f, "{\"sum\":1e2}", "column sum: \"1e2\" is not a decimal number, at byte 8");
+    refused(f, "{\"sum\":0.001}",
+            "column sum: \"0.001\" has more digits behind the point than decimal(30, 2), at byte 8");
+}
+
+/* Three bytes of JSON that stand for a kilobyte: what a row holds is bounded all the same. */
+static void defaults_inside_cannot_blow_a_row_up(void **state)
+{
+    (void)state;
+    fixture f = {.schema = NULL};
+    mr_buf text = {0}, line = {0};
+    assert_int_equal(
+        mr_buf_printf(&text,
+                      "{\"type\":\"record\",\"name\":\"t\",\"fields\":[{\"name\":\"a\",\"type\":"
+                      "{\"type\":\"array\",\"items\":{\"type\":\"record\",\"name\":\"R\",\"fields\":"
+                      "[{\"name\":\"d\",\"type\":\"string\",\"default\":\"%01000d\"}]}}}]}",
+                      0),
+        MR_OK);
+    assert_int_equal(mr_schema_parse(mr_buf_slice(&text), NULL, NULL, &f.schema, &f.error), MR_OK);
+    assert_int_equal(mr_json_rows_open(f.schema, &f.rows, &f.error), MR_OK);
+    for (int count = 4000; count <= 300000; count += 296000) {
+        line.size = 0;
+        assert_int_equal(mr_buf_printf(&line, "{\"a\":[{}"), MR_OK);
+        for (int i = 1; i < count; i++)
+            assert_int_equal(mr_buf_append(&line, ",{}", 3), MR_OK);
+        assert_int_equal(mr_buf_append(&line, "]}", 2), MR_OK);
+        assert_int_equal(read_bytes(&f, line.data, line.size), count == 4000 ? MR_OK : MR_EINVALID);
+    }
+    assert_non_null(strstr(f.error.text, "over 4 MiB"));
+    assert_true(f.arena.used_bytes < 64 * 1024);
+    mr_json_rows_close(&f.rows);
+    mr_schema_close(&f.schema);
+    mr_arena_fini(&f.arena);
+    mr_buf_fini(&text);
+    mr_buf_fini(&line);
+}
+
 /* jansson is the oracle: texts of pieces of JSON, most of them wrong somewhere. */
 static void the_check_agrees_with_jansson(void **state)
 {
@@ -282,6 +379,9 @@ int main(void)
         TEST(what_is_no_json_is_refused_with_its_place),
         TEST(many_names_are_told_apart),
         TEST(depth_is_bounded),
+        cmocka_unit_test_setup_teardown(nested_values_are_encoded, setup_nested, teardown),
+        cmocka_unit_test_setup_teardown(reasons_name_the_place_in_nested_values, setup_nested, teardown),
+        TEST(defaults_inside_cannot_blow_a_row_up),
         TEST(the_check_agrees_with_jansson),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,8 +6,8 @@ void mr_schema_close(mr_schema **schema)
 {
     if (*schema == NULL)
         return;
-    free((*schema)->fields);
     free((*schema)->pool);
+    mr_arena_fini(&(*schema)->arena);
     free(*schema);
     *schema = NULL;
 }

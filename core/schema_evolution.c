@@ -2,7 +2,7 @@
 #include "core/schema_impl.h"
 
 #include <jansson.h>
-#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 static bool same_default(const mr_field *a, const mr_field *b)
@@ -14,38 +14,67 @@ static bool same_default(const mr_field *a, const mr_field *b)
     const mr_value *x = &a->default_value, *y = &b->default_value;
     if (x->type != y->type)
         return false;
-    switch ((mr_type)x->type) {
-    case MR_TYPE_NULL:
+    if (x->type == MR_TYPE_NULL)
         return true;
-    case MR_TYPE_BOOLEAN:
-    case MR_TYPE_INT:
-    case MR_TYPE_LONG:
-        return x->integer == y->integer;
-    case MR_TYPE_FLOAT:
-    case MR_TYPE_DOUBLE:
+    if (x->type == MR_TYPE_FLOAT || x->type == MR_TYPE_DOUBLE)
         return memcmp(&x->real, &y->real, sizeof x->real) == 0;
-    case MR_TYPE_BYTES:
-    case MR_TYPE_STRING:
-        return mr_slice_equal((mr_slice){x->data, x->size}, (mr_slice){y->data, y->size});
+    if (x->type < MR_TYPE_BYTES)
+        return x->integer == y->integer;
+    return mr_slice_equal((mr_slice){x->data, x->size}, (mr_slice){y->data, y->size});
+}
+
+static bool same_union(const mr_field *a, const mr_field *b)
+{
+    return a->nullable == b->nullable && a->null_first == b->null_first;
+}
+
+static bool same_shape(const mr_shape *a, const mr_shape *b)
+{
+    if (a == NULL || b == NULL || a == b)
+        return a == b;
+    if (strcmp(a->name, b->name) != 0 || a->size != b->size || a->count != b->count ||
+        (a->symbols == NULL) != (b->symbols == NULL) || (a->fields == NULL) != (b->fields == NULL))
+        return false;
+    for (size_t i = 0; a->symbols != NULL && i < a->count; i++)
+        if (strcmp(a->symbols[i], b->symbols[i]) != 0)
+            return false;
+    for (size_t i = 0; a->fields != NULL && i < a->count; i++) {
+        const mr_field *x = &a->fields[i], *y = &b->fields[i];
+        if (strcmp(x->name, y->name) != 0 || !same_union(x, y) || !schema_same_type(x, y) ||
+            !same_default(x, y))
+            return false;
     }
-    return false;
+    return true;
+}
+
+bool schema_same_type(const mr_field *a, const mr_field *b)
+{
+    return a->type == b->type && a->logical == b->logical && a->precision == b->precision &&
+           a->scale == b->scale && same_shape(a->shape, b->shape);
 }
 
 static const char *type_words(const mr_field *field, char *out, size_t out_size)
 {
-    const char *type = mr_type_name(field->type);
-    if (!field->nullable)
-        return type;
-    snprintf(out, out_size, field->null_first ? "[null, %s]" : "[%s, null]", type);
+    char words[MR_TYPE_WORDS_BYTES];
+    snprintf(out, out_size,
+             !field->nullable    ? "%s"
+             : field->null_first ? "[null, %s]"
+                                 : "[%s, null]",
+             mr_type_words(field, words));
     return out;
 }
 
 static mr_err check_same(const mr_field *last, const mr_field *next, mr_error *ret_error)
 {
-    char was[40], is[40];
-    if (last->type != next->type || last->nullable != next->nullable || last->null_first != next->null_first)
-        return mr_fail(ret_error, MR_EEXISTS, "field \"%.100s\" was %s and cannot become %s", last->name,
-                       type_words(last, was, sizeof was), type_words(next, is, sizeof is));
+    char was[MR_TYPE_WORDS_BYTES + 10], is[MR_TYPE_WORDS_BYTES + 10];
+    type_words(last, was, sizeof was);
+    type_words(next, is, sizeof is);
+    if (strcmp(was, is) != 0)
+        return mr_fail(ret_error, MR_EEXISTS, "field \"%.100s\" was %s and cannot become %s", last->name, was,
+                       is);
+    if (!same_union(last, next) || !schema_same_type(last, next))
+        return mr_fail(ret_error, MR_EEXISTS, "what is inside field \"%.100s\" (%s) cannot change",
+                       last->name, was);
     if (!same_default(last, next))
         return mr_fail(ret_error, MR_EEXISTS, "the default of field \"%.100s\" cannot change", last->name);
     return MR_OK;
@@ -82,7 +111,38 @@ mr_err mr_schema_may_follow(const mr_schema *last, const mr_schema *next, mr_err
                    due);
 }
 
-static mr_err append_key_field(const mr_schema *schema, int column, json_t *fields, mr_error *ret_error)
+/* The type of a field as a schema has it; a named one whole at first, then by its name. NULL: short of
+ * memory. */
+static json_t *type_json(const mr_field *field, bool named_before)
+{
+    char words[MR_TYPE_WORDS_BYTES];
+    const mr_shape *shape = field->shape;
+    if (shape != NULL && named_before)
+        return json_string(shape->name);
+    if (shape == NULL && field->logical == MR_LOGICAL_NONE)
+        return json_string(mr_type_name(field->type));
+    json_t *json = json_pack("{s:s}", "type", mr_type_name(field->type));
+    if (shape != NULL)
+        json_object_set_new(json, "name", json_string(shape->name));
+    if (field->type == MR_TYPE_FIXED)
+        json_object_set_new(json, "size", json_integer((json_int_t)shape->size));
+    if (field->type == MR_TYPE_ENUM) {
+        json_t *symbols = json_array();
+        for (size_t i = 0; i < shape->count; i++)
+            json_array_append_new(symbols, json_string(shape->symbols[i]));
+        json_object_set_new(json, "symbols", symbols);
+    }
+    if (field->logical == MR_LOGICAL_DECIMAL) {
+        json_object_set_new(json, "logicalType", json_string("decimal"));
+        json_object_set_new(json, "precision", json_integer((json_int_t)field->precision));
+        json_object_set_new(json, "scale", json_integer((json_int_t)field->scale));
+    } else if (field->logical != MR_LOGICAL_NONE) {
+        json_object_set_new(json, "logicalType", json_string(mr_type_words(field, words)));
+    }
+    return json;
+}
+
+static mr_err check_key_field(const mr_schema *schema, int column, mr_error *ret_error)
 {
     if (column < 0 || (size_t)column >= schema->field_count)
         return mr_fail(ret_error, MR_EINVALID, "key column %d is not in schema \"%.100s\"", column,
@@ -92,7 +152,24 @@ static mr_err append_key_field(const mr_schema *schema, int column, json_t *fiel
         return mr_fail(ret_error, MR_EINVALID,
                        "key column \"%.100s\" of schema \"%.100s\" must not be nullable", field->name,
                        schema->name);
-    json_t *json = json_pack("{s:s, s:s}", "name", field->name, "type", mr_type_name(field->type));
+    if (mr_type_is_nested(field->type))
+        return mr_fail(ret_error, MR_EINVALID,
+                       "key column \"%.100s\" of schema \"%.100s\" must not be a record, an array or a map",
+                       field->name, schema->name);
+    return MR_OK;
+}
+
+static mr_err append_key_field(const mr_schema *schema, const int *columns, size_t index, json_t *fields,
+                               mr_error *ret_error)
+{
+    mr_err err = check_key_field(schema, columns[index], ret_error);
+    if (err != MR_OK)
+        return err;
+    const mr_field *field = &schema->fields[columns[index]];
+    bool named_before = false;
+    for (size_t i = 0; i < index; i++)
+        named_before = named_before || schema->fields[columns[i]].shape == field->shape;
+    json_t *json = json_pack("{s:s, s:o}", "name", field->name, "type", type_json(field, named_before));
     if (json_array_append_new(fields, json) != 0)
         return mr_fail(ret_error, MR_ENOMEM, "no memory for a key schema");
     return MR_OK;
@@ -116,7 +193,7 @@ mr_err mr_schema_key(const mr_schema *schema, const int *columns, size_t count, 
         return mr_fail(ret_error, MR_ENOMEM, "no memory for a key schema");
     mr_err err = MR_OK;
     for (size_t i = 0; i < count && err == MR_OK; i++)
-        err = append_key_field(schema, columns[i], fields, ret_error);
+        err = append_key_field(schema, columns, i, fields, ret_error);
     char *text = err == MR_OK ? key_text(schema, fields) : NULL;
     json_decref(fields);
     if (err != MR_OK)

@@ -1,12 +1,13 @@
 #include "core/text_value.h"
 
+#include "core/logical.h"
 #include "core/real_text.h"
 #include "core/words.h"
 
 #include <stdio.h>
 #include <strings.h>
 
-typedef enum verdict { FITS, IS_NONE, OUT_OF_RANGE } verdict;
+typedef enum verdict { FITS, IS_NONE, OUT_OF_RANGE, OTHER_SIZE } verdict;
 
 enum { SHOWN_BYTES = 40 };
 
@@ -33,7 +34,12 @@ __attribute__((cold, noinline)) static void explain(const mr_field *field, mr_sl
 {
     char shown[MR_SHOWN_BYTES];
     mr_shown_text(text, shown);
-    if (reason == OUT_OF_RANGE)
+    if (reason == OTHER_SIZE)
+        snprintf(ret_misfit, MR_MISFIT_BYTES, "%s has %zu bytes, not %u", shown, text.size,
+                 field->shape->size);
+    else if (field->type == MR_TYPE_ENUM)
+        snprintf(ret_misfit, MR_MISFIT_BYTES, "%.120s is no symbol of enum %.80s", shown, field->shape->name);
+    else if (reason == OUT_OF_RANGE)
         snprintf(ret_misfit, MR_MISFIT_BYTES, "%s is out of range for %s %s", shown, article(field->type),
                  mr_type_name(field->type));
     else if (field->type == MR_TYPE_STRING)
@@ -42,15 +48,6 @@ __attribute__((cold, noinline)) static void explain(const mr_field *field, mr_sl
     else
         snprintf(ret_misfit, MR_MISFIT_BYTES, "%s is not %s %s", shown, article(field->type),
                  mr_type_name(field->type));
-}
-
-__attribute__((cold, noinline)) static mr_err refuse(const mr_field *field, mr_slice text, verdict reason,
-                                                     mr_error *ret_error)
-{
-    char misfit[MR_MISFIT_BYTES];
-    explain(field, text, reason, misfit);
-    mr_fail(ret_error, MR_EINVALID, "column %.100s: %s", field->name, misfit);
-    return mr_classify(ret_error, MR_EINVALID, MR_DATA);
 }
 
 /* The number that the digits say; more than 64 bits hold is UINT64_MAX. False when some are no digits. */
@@ -138,10 +135,22 @@ static verdict borrow(mr_slice text, mr_value *ret_value)
     return FITS;
 }
 
+static verdict symbol_of(const mr_shape *shape, mr_slice text, int64_t *ret_integer)
+{
+    for (size_t i = 0; i < shape->count; i++) {
+        if (mr_slice_equal(text, mr_slice_of(shape->symbols[i]))) {
+            *ret_integer = (int64_t)i;
+            return FITS;
+        }
+    }
+    return IS_NONE;
+}
+
 /* Sets what *ret_value holds, and only when the text fits. Members are written where they stay: a
  * value that is put together aside and copied waits for its parts to be stored. */
-static inline verdict convert(mr_type type, mr_slice text, mr_value *ret_value)
+static inline verdict convert(const mr_field *field, mr_slice text, mr_value *ret_value)
 {
+    const mr_type type = field->type;
     switch (type) {
     case MR_TYPE_NULL:
         return IS_NONE;
@@ -158,32 +167,53 @@ static inline verdict convert(mr_type type, mr_slice text, mr_value *ret_value)
         return mr_utf8_valid(text) ? borrow(text, ret_value) : IS_NONE;
     case MR_TYPE_BYTES:
         return borrow(text, ret_value);
+    case MR_TYPE_ENUM:
+        return symbol_of(field->shape, text, &ret_value->integer);
+    case MR_TYPE_FIXED:
+        return text.size == field->shape->size ? borrow(text, ret_value) : OTHER_SIZE;
+    case MR_TYPE_RECORD:
+    case MR_TYPE_ARRAY:
+    case MR_TYPE_MAP:
+        break;
     }
     return IS_NONE;
 }
 
-static inline verdict take_text(const mr_field *field, mr_slice text, mr_value *ret_value)
+__attribute__((cold, noinline)) static mr_err refuse(const mr_field *field, mr_err err, const char *misfit,
+                                                     mr_error *ret_error)
 {
-    verdict reason = convert(field->type, text, ret_value);
-    if (reason == FITS) {
-        ret_value->type = field->type;
-        if (field->type != MR_TYPE_STRING && field->type != MR_TYPE_BYTES)
-            ret_value->size = 0;
-    }
-    return reason;
+    if (err == MR_ENOMEM)
+        return mr_fail(ret_error, MR_ENOMEM, "no memory for a value");
+    mr_fail(ret_error, MR_EINVALID, "column %.100s: %s", field->name, misfit);
+    return mr_classify(ret_error, MR_EINVALID, MR_DATA);
 }
 
-mr_err mr_value_from_text(const mr_field *field, mr_slice text, mr_value *ret_value, mr_error *ret_error)
+static inline mr_err take_text(const mr_field *field, mr_slice text, mr_arena *arena, mr_value *ret_value,
+                               char ret_misfit[MR_MISFIT_BYTES])
 {
-    verdict reason = take_text(field, text, ret_value);
-    return reason == FITS ? MR_OK : refuse(field, text, reason, ret_error);
-}
-
-bool mr_value_fits_text(const mr_field *field, mr_slice text, mr_value *ret_value,
-                        char ret_misfit[MR_MISFIT_BYTES])
-{
-    verdict reason = take_text(field, text, ret_value);
-    if (reason != FITS)
+    if (field->logical != MR_LOGICAL_NONE)
+        return logical_from_text(field, text, arena, ret_value, ret_misfit);
+    verdict reason = convert(field, text, ret_value);
+    if (reason != FITS) {
         explain(field, text, reason, ret_misfit);
-    return reason == FITS;
+        return MR_EINVALID;
+    }
+    ret_value->type = field->type;
+    if (field->type < MR_TYPE_BYTES)
+        ret_value->size = 0;
+    return MR_OK;
+}
+
+mr_err mr_value_from_text(const mr_field *field, mr_slice text, mr_arena *arena, mr_value *ret_value,
+                          mr_error *ret_error)
+{
+    char misfit[MR_MISFIT_BYTES];
+    mr_err err = take_text(field, text, arena, ret_value, misfit);
+    return err == MR_OK ? MR_OK : refuse(field, err, misfit, ret_error);
+}
+
+mr_err mr_value_fits_text(const mr_field *field, mr_slice text, mr_arena *arena, mr_value *ret_value,
+                          char ret_misfit[MR_MISFIT_BYTES])
+{
+    return take_text(field, text, arena, ret_value, ret_misfit);
 }

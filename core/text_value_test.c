@@ -24,7 +24,7 @@ static mr_err convert(mr_type type, const char *text, size_t size, mr_value *ret
     mr_field field = {.name = "ONUID", .type = type};
     char *copy = malloc(size);
     memcpy(copy, text, size);
-    mr_err err = mr_value_from_text(&field, (mr_slice){copy, size}, ret_value, ret_error);
+    mr_err err = mr_value_from_text(&field, (mr_slice){copy, size}, NULL, ret_value, ret_error);
     if (err == MR_OK && (type == MR_TYPE_STRING || type == MR_TYPE_BYTES))
         assert_ptr_equal(ret_value->data, copy);
     free(copy);

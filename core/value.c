@@ -15,10 +15,20 @@ const char *mr_type_name(mr_type type)
         return "float";
     case MR_TYPE_DOUBLE:
         return "double";
+    case MR_TYPE_ENUM:
+        return "enum";
     case MR_TYPE_BYTES:
         return "bytes";
     case MR_TYPE_STRING:
         return "string";
+    case MR_TYPE_FIXED:
+        return "fixed";
+    case MR_TYPE_RECORD:
+        return "record";
+    case MR_TYPE_ARRAY:
+        return "array";
+    case MR_TYPE_MAP:
+        return "map";
     }
     return "?";
 }

@@ -4,6 +4,7 @@
 #include "task/inspect.h"
 #include "task/sink_decode.h"
 
+#include "core/plain_value.h"
 #include "core/text_value.h"
 
 #include <inttypes.h>
@@ -111,8 +112,21 @@ static void put_run(json_t *object, const mr_record *record)
     json_object_set_new(object, "run_seq", json_integer(seq));
 }
 
-static json_t *value_json(const mr_value *value)
+/* Dates, decimals, enums, what is nested. */
+static json_t *other_json(const mr_field *field, const mr_value *value)
 {
+    mr_buf text = {0};
+    json_t *json = NULL;
+    if (mr_value_json(field, value, &text, NULL) == MR_OK)
+        json = json_loadb(text.data, text.size, JSON_DECODE_ANY, NULL);
+    mr_buf_fini(&text);
+    return json != NULL ? json : json_null();
+}
+
+static json_t *value_json(const mr_field *field, const mr_value *value)
+{
+    if (value->type != MR_TYPE_NULL && (field->logical != MR_LOGICAL_NONE || field->shape != NULL))
+        return other_json(field, value);
     switch ((mr_type)value->type) {
     case MR_TYPE_NULL:
         return json_null();
@@ -126,8 +140,7 @@ static json_t *value_json(const mr_value *value)
         if (isnan(value->real) || isinf(value->real))
             return json_string(isnan(value->real) ? "NaN" : value->real > 0 ? "Infinity" : "-Infinity");
         return json_real(value->real);
-    case MR_TYPE_BYTES:
-    case MR_TYPE_STRING:
+    default:
         break;
     }
     mr_slice bytes = {value->data, value->size};
@@ -161,7 +174,7 @@ static void put_values(scan *self, json_t *object, const mr_record *record)
     json_t *values = json_object();
     const mr_field *fields = mr_schema_fields(self->schema, &count);
     for (size_t i = 0; i < count; i++)
-        json_object_set_new(values, fields[i].name, value_json(&self->values[i]));
+        json_object_set_new(values, fields[i].name, value_json(&fields[i], &self->values[i]));
     json_object_set_new(object, "values", values);
 }
 

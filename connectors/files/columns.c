@@ -1,5 +1,6 @@
 #include "connectors/files/columns.h"
 
+#include "core/json_row.h"
 #include "core/text_value.h"
 
 #include <jansson.h>
@@ -14,7 +15,8 @@ struct csv_columns {
     int *cells; /* per field: index of its cell, or -1 */
     size_t cell_count;
     bool has_header;
-    json_t *null_texts; /* owns what null_values point to */
+    mr_json_rows *nested; /* reads cells of JSON; NULL: the schema has none */
+    json_t *null_texts;   /* owns what null_values point to */
     mr_slice null_values[MAX_NULL_VALUES];
     size_t null_value_count;
 };
@@ -49,6 +51,11 @@ mr_err columns_open(const mr_schema *schema, const char *null_values, csv_column
     opened->cells = calloc(opened->field_count, sizeof *opened->cells);
     mr_err err = opened->cells == NULL ? mr_fail(ret_error, MR_ENOMEM, "no memory for the columns")
                                        : parse_null_values(opened, null_values, ret_error);
+    bool nested = false;
+    for (size_t i = 0; i < opened->field_count; i++)
+        nested = nested || mr_type_is_nested(opened->fields[i].type);
+    if (err == MR_OK && nested)
+        err = mr_json_rows_open(schema, &opened->nested, ret_error);
     if (err != MR_OK) {
         columns_close(&opened);
         return err;
@@ -61,6 +68,7 @@ void columns_close(csv_columns **columns)
 {
     if (*columns == NULL)
         return;
+    mr_json_rows_close(&(*columns)->nested);
     json_decref((*columns)->null_texts);
     free((*columns)->cells);
     free(*columns);
@@ -177,10 +185,12 @@ mr_err columns_convert(const csv_columns *columns, const mr_csv_row *row, mr_are
             values[i] = (mr_value){.type = MR_TYPE_NULL};
             continue;
         }
-        mr_err err = mr_value_from_text(field, cell->text, &values[i], ret_error);
+        mr_err err = mr_type_is_nested(field->type)
+                         ? mr_json_cell(columns->nested, field, cell->text, arena, &values[i], ret_error)
+                         : mr_value_from_text(field, cell->text, arena, &values[i], ret_error);
         if (err != MR_OK)
             return err;
-        if (values[i].type >= MR_TYPE_BYTES) {
+        if (values[i].type >= MR_TYPE_BYTES && values[i].data == cell->text.data) {
             if (values[i].size > 0)
                 memcpy(text, values[i].data, values[i].size);
             values[i].data = text;

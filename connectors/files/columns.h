@@ -2,7 +2,8 @@
  *
  * Null: in a nullable field, an unquoted cell that is empty or equals one of csv.null.values. In any other
  * field such a cell is converted like the rest: the empty one is an empty string, and no number. A quoted
- * cell is never null. A column that the header lacks gives the field's default, or null.
+ * cell is never null. A cell of a record, an array or a map is JSON. A column that the header lacks gives the
+ * field's default, or null.
  */
 #ifndef MR_CONNECTORS_FILES_COLUMNS_H
 #define MR_CONNECTORS_FILES_COLUMNS_H

@@ -18,7 +18,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BATCH_ROWS = 1000, BATCH_BYTES = 256 * 1024, MAX_RAW_BYTES = 64 * 1024 };
+enum {
+    BATCH_ROWS = 1000,
+    BATCH_BYTES = 256 * 1024,
+    BATCH_ARENA_BYTES = 4 * 1024 * 1024,
+    MAX_RAW_BYTES = 64 * 1024
+};
 
 typedef struct files_source {
     bool opened; /* fds are valid numbers only then: the state comes zeroed */
@@ -243,11 +248,18 @@ static mr_err add_row(files_source *source, const file_row *row, mr_source_batch
     return MR_OK;
 }
 
+/* Values may take more room than their text. */
+static bool is_full(const mr_source_batch *batch)
+{
+    return batch->count == BATCH_ROWS || batch->bytes >= BATCH_BYTES ||
+           batch->arena->used_bytes >= BATCH_ARENA_BYTES;
+}
+
 /* Rows of the open file until it ends, which *ret_end tells, or the batch is full. */
 static mr_err read_rows(files_source *source, mr_source_batch *batch, bool *ret_end, mr_error *ret_error)
 {
     *ret_end = false;
-    while (batch->count < BATCH_ROWS && batch->bytes < BATCH_BYTES) {
+    while (!is_full(batch)) {
         file_row row;
         mr_err err = source->class->next(source->reader, batch->arena, &row, ret_end, ret_error);
         if (err == MR_OK && *ret_end)
@@ -273,8 +285,7 @@ static mr_err reject_file(files_source *source, mr_source_batch *batch, mr_error
 
 static mr_err fill(files_source *source, mr_source_batch *batch, mr_error *error)
 {
-    while (source->current < source->manifest.count && batch->rejected_files == 0 &&
-           batch->count < BATCH_ROWS && batch->bytes < BATCH_BYTES) {
+    while (source->current < source->manifest.count && batch->rejected_files == 0 && !is_full(batch)) {
         mr_err rejected = MR_OK, err = MR_OK;
         bool end;
         if (source->fd < 0)

@@ -417,6 +417,44 @@ static void a_column_that_stands_twice_rejects_the_file(void **state)
     assert_non_null(strstr(f->batch.rejected_file_reason, "2 times"));
 }
 
+static void cells_of_other_types_are_read(void **state)
+{
+    static const char types[] =
+        "{\"type\":\"record\",\"name\":\"t\",\"fields\":["
+        "{\"name\":\"day\",\"type\":[\"null\",{\"type\":\"int\",\"logicalType\":\"date\"}]},"
+        "{\"name\":\"price\",\"type\":{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":4,"
+        "\"scale\":2}},"
+        "{\"name\":\"name\",\"type\":\"string\"},"
+        "{\"name\":\"tags\",\"type\":[\"null\",{\"type\":\"array\",\"items\":\"string\"}]}]}";
+    fixture *f = *state;
+    mr_schema_close(&f->schema);
+    assert_int_equal(mr_schema_parse(MR_SLICE_LITERAL(types), NULL, NULL, &f->schema, &f->error), MR_OK);
+    f->env.schema = f->schema;
+    add_file(f, "a.csv",
+             "tags,name,price,day\n\"[\"\"x\"\",\"\"y\"\"]\",n,1.28,1970-01-02\n,m,-0.01,\nnull,o,1,\n"
+             "[1],n,1,\n[,n,1,\n\"[\"\"x\"\"]\",n,1.234,\n");
+    assert_int_equal(open_new(f), MR_OK);
+    assert_int_equal(poll_once(f), MR_OK);
+    assert_int_equal(f->batch.count, 6);
+    const mr_value *v = f->batch.records[0].values;
+    assert_int_equal(v[0].integer, 1);
+    assert_int_equal(v[1].size, 2);
+    assert_memory_equal(v[1].data, "\0\x80", 2);
+    expect_text(&v[2], "n");
+    assert_int_equal(v[3].type, MR_TYPE_ARRAY);
+    assert_memory_equal(v[3].data, "\4\2x\2y\0", 6);
+    v = f->batch.records[1].values;
+    assert_int_equal(v[0].type, MR_TYPE_NULL);
+    assert_memory_equal(v[1].data, "\xff", 1);
+    expect_text(&v[2], "m");
+    assert_int_equal(v[3].type, MR_TYPE_NULL);
+    assert_int_equal(f->batch.records[2].values[3].type, MR_TYPE_NULL);
+    assert_string_equal(f->batch.records[3].reason, "column tags[0]: a number is not a string, at byte 2");
+    assert_string_equal(f->batch.records[4].reason, "column tags: not JSON: byte 2: it ends too early");
+    assert_string_equal(f->batch.records[5].reason,
+                        "column price: \"1.234\" has more digits behind the point than decimal(4, 2)");
+}
+
 static const char objects[] =
     "\xEF\xBB\xBF{\"id\":1,\"name\":\"a\"}\r\n\n \t\r\n{\"id\":2,\"speed\":0.5,\"name\":\"b\"}\n"
     "not an object\n{\"id\":3,\"name\":\"c\",\"more\":[]}\r\n\n{\"id\":4,\"name\":\"d\"}";
@@ -576,6 +614,7 @@ int main(void)
         TEST(links_fifos_and_ways_out_are_not_followed),
         TEST(a_file_that_grows_while_it_is_read_is_noticed),
         TEST(a_column_that_stands_twice_rejects_the_file),
+        TEST(cells_of_other_types_are_read),
         TEST(lines_of_objects_are_rows),
         TEST(a_file_of_objects_is_resumed_behind_any_row),
         TEST(options_of_the_other_file_type_are_refused),

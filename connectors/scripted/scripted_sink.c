@@ -59,11 +59,9 @@ static json_t *to_json(const mr_value *value)
     case MR_TYPE_FLOAT:
     case MR_TYPE_DOUBLE:
         return json_real(value->real);
-    case MR_TYPE_BYTES:
-    case MR_TYPE_STRING:
+    default:
         return json_stringn_nocheck(value->data, value->size);
     }
-    return NULL;
 }
 
 static json_t *row_to_json(const scripted_sink *sink, const mr_value *values)

@@ -47,6 +47,12 @@ static void bind(sqlite3_stmt *statement, int index, const mr_value *value)
         else
             sqlite3_bind_blob(statement, index, value->data, (int)value->size, SQLITE_STATIC);
         return;
+    case MR_TYPE_ENUM: /* not plain */
+    case MR_TYPE_FIXED:
+    case MR_TYPE_RECORD:
+    case MR_TYPE_ARRAY:
+    case MR_TYPE_MAP:
+        return;
     }
 }
 

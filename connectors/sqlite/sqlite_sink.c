@@ -11,6 +11,7 @@
 #include "connectors/sqlite/table.h"
 #include "core/avro.h"
 #include "core/fault.h"
+#include "core/plain_value.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -32,6 +33,8 @@ typedef struct sqlite_sink {
     const mr_field *fields;
     size_t field_count;
     mr_value *values; /* of one row */
+    bool plain;       /* all fields are of types that SQLite has */
+    mr_arena texts;   /* of values of other types, as long as they are queued */
     size_t queue_bytes;
     int lock_timeout_ms;
     int waited_ms; /* for the lock, in flushes that did not get it */
@@ -74,6 +77,10 @@ static mr_err open_memory(sqlite_sink *sink, mr_error *ret_error)
 {
     const mr_env *env = sink->env;
     sink->fields = mr_schema_fields(env->schema, &sink->field_count);
+    sink->plain = true;
+    for (size_t i = 0; i < sink->field_count; i++)
+        sink->plain = sink->plain && sink->fields[i].logical == MR_LOGICAL_NONE &&
+                      mr_plain_type(&sink->fields[i]) == sink->fields[i].type;
     sink->values = calloc(sink->field_count, sizeof *sink->values);
     if (sink->values == NULL)
         return mr_fail(ret_error, MR_ENOMEM, "no memory for a row");
@@ -216,6 +223,7 @@ static mr_err apply(sqlite_sink *sink, mr_error *ret_error)
         return err;
     }
     row_queue_reset(sink->queue);
+    mr_arena_reset(&sink->texts);
     MR_FAULT("sqlite_applied");
     pending_settle(&sink->pending, sink->verdicts);
     return MR_OK;
@@ -226,6 +234,18 @@ static mr_err refuse(sqlite_sink *sink, uint64_t seq, const char *reason, mr_err
     return pending_refuse(&sink->pending, seq, reason, ret_error);
 }
 
+/* As SQLite keeps them, into sink->values. MR_EINVALID: *ret_error says why it cannot. */
+static mr_err make_plain(sqlite_sink *sink, const mr_field *fields, size_t count, const mr_value *values,
+                         mr_error *ret_error)
+{
+    for (size_t i = 0; i < count; i++) {
+        mr_err err = mr_plain_value(&fields[i], &values[i], &sink->texts, &sink->values[i], ret_error);
+        if (err != MR_OK)
+            return err;
+    }
+    return MR_OK;
+}
+
 static mr_err queue_delete(sqlite_sink *sink, const mr_sink_record *record, mr_error *ret_error)
 {
     uint32_t schema_id;
@@ -234,6 +254,13 @@ static mr_err queue_delete(sqlite_sink *sink, const mr_sink_record *record, mr_e
     mr_err err = mr_wire_split(record->key, &schema_id, &body, &why);
     if (err == MR_OK)
         err = mr_avro_decode(sink->key_decoder, body, sink->values, &why);
+    if (err == MR_OK && !sink->plain) {
+        size_t count;
+        const mr_field *fields = mr_schema_fields(sink->key_schema, &count);
+        err = make_plain(sink, fields, count, sink->values, &why);
+    }
+    if (err == MR_ENOMEM)
+        return mr_fail(ret_error, err, "%s", why.text);
     if (err == MR_OK)
         return row_queue_add(sink->queue, record->seq, sink->values, true, ret_error);
     char reason[600];
@@ -255,9 +282,18 @@ static const mr_field *find_impossible(const sqlite_sink *sink, const mr_value *
 static mr_err queue_upsert(sqlite_sink *sink, const mr_sink_record *record, mr_error *ret_error)
 {
     const mr_field *impossible = find_impossible(sink, record->values);
-    if (impossible == NULL)
-        return row_queue_add(sink->queue, record->seq, record->values, false, ret_error);
+    const mr_value *values = record->values;
     char reason[400];
+    mr_error why;
+    if (impossible == NULL && !sink->plain) {
+        mr_err err = make_plain(sink, sink->fields, sink->field_count, values, &why);
+        if (err != MR_OK)
+            return err == MR_ETOOLARGE ? refuse(sink, record->seq, why.text, ret_error)
+                                       : mr_fail(ret_error, err, "%s", why.text);
+        values = sink->values;
+    }
+    if (impossible == NULL)
+        return row_queue_add(sink->queue, record->seq, values, false, ret_error);
     snprintf(reason, sizeof reason, "column %s: NaN, which SQLite keeps as NULL, but the column is NOT NULL",
              impossible->name);
     return refuse(sink, record->seq, reason, ret_error);
@@ -273,7 +309,7 @@ static mr_err sqlite_sink_write(void *self, const mr_sink_record *records, size_
             err = queue_delete(sink, &records[i], ret_error);
         else if (err == MR_OK)
             err = queue_upsert(sink, &records[i], ret_error);
-        if (err == MR_OK && row_queue_bytes(sink->queue) >= sink->queue_bytes) {
+        if (err == MR_OK && row_queue_bytes(sink->queue) + sink->texts.used_bytes >= sink->queue_bytes) {
             err = apply(sink, ret_error);
             told = i + 1;
         }
@@ -341,6 +377,7 @@ static void sqlite_sink_close(void *self)
     pending_fini(&sink->pending);
     mr_avro_decoder_close(&sink->key_decoder);
     mr_schema_close(&sink->key_schema);
+    mr_arena_fini(&sink->texts);
     free(sink->values);
     sink->values = NULL;
 }

@@ -1,6 +1,7 @@
 #include "connectors/sqlite/sqlite_sink.h"
 
 #include "core/avro.h"
+#include "core/json_row.h"
 
 #include <inttypes.h>
 #include <math.h>
@@ -569,6 +570,88 @@ static void an_older_epoch_frozen_in_its_commit_is_removed(void **state)
 }
 #endif
 
+static const char types_text[] =
+    "{\"type\":\"record\",\"name\":\"things\",\"fields\":["
+    "{\"name\":\"day\",\"type\":{\"type\":\"int\",\"logicalType\":\"date\"}},"
+    "{\"name\":\"price\",\"type\":{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":30,\"scale\":"
+    "2}},"
+    "{\"name\":\"at\",\"type\":[\"null\",{\"type\":\"long\",\"logicalType\":\"timestamp-micros\"}]},"
+    "{\"name\":\"clock\",\"type\":[\"null\",{\"type\":\"int\",\"logicalType\":\"time-millis\"}]},"
+    "{\"name\":\"uid\",\"type\":[\"null\",{\"type\":\"string\",\"logicalType\":\"uuid\"}]},"
+    "{\"name\":\"kind\",\"type\":[\"null\",{\"type\":\"enum\",\"name\":\"K\",\"symbols\":[\"A\",\"B\"]}]},"
+    "{\"name\":\"mac\",\"type\":[\"null\",{\"type\":\"fixed\",\"name\":\"M\",\"size\":3}]},"
+    "{\"name\":\"inner\",\"type\":[\"null\",{\"type\":\"record\",\"name\":\"R\",\"fields\":["
+    "{\"name\":\"list\",\"type\":{\"type\":\"array\",\"items\":\"double\"}},"
+    "{\"name\":\"map\",\"type\":{\"type\":\"map\",\"values\":\"K\"}}]}]}]}";
+
+static void use_types(fixture *f)
+{
+    mr_schema_close(&f->schema);
+    assert_int_equal(mr_schema_parse(mr_slice_of(types_text), NULL, NULL, &f->schema, &f->error), MR_OK);
+    f->env.schema = f->schema;
+    assert_int_equal(open_sink(f), MR_OK);
+}
+
+/* The row that the JSON says; what it points to lives until the next one. */
+static uint64_t give_json(fixture *f, const char *json)
+{
+    static mr_arena arena;
+    mr_json_rows *rows = NULL;
+    const mr_value *values;
+    mr_arena_fini(&arena);
+    assert_int_equal(mr_json_rows_open(f->schema, &rows, &f->error), MR_OK);
+    if (mr_json_row(rows, mr_slice_of(json), &arena, &values, &f->error) != MR_OK)
+        fail_msg("%s", f->error.text);
+    uint64_t seq = give(f, values, (mr_slice){0});
+    assert_int_equal(flush(f), MR_OK);
+    mr_json_rows_close(&rows);
+    mr_arena_fini(&arena);
+    return seq;
+}
+
+static void types_that_sqlite_lacks_are_kept_as_text(void **state)
+{
+    fixture *f = *state;
+    use_types(f);
+    give_json(
+        f,
+        "{\"day\":\"2026-11-24\",\"price\":\"12345678901234567890.5\",\"at\":\"2026-11-24T23:38:15+02:00\","
+        "\"clock\":\"07:05\",\"uid\":\"123E4567-e89b-12d3-a456-426614174000\",\"kind\":\"B\",\"mac\":\"abc\","
+        "\"inner\":{\"list\":[1,0.1],\"map\":{\"k\":\"A\"}}}");
+    give_json(f, "{\"day\":\"0001-01-01\",\"price\":-1}");
+    give_json(f, "{\"day\":\"2026-11-24\",\"price\":\"12345678901234567890.50\",\"kind\":\"A\"}");
+    give_json(f, "{\"day\":\"2026-11-24\",\"price\":7,\"at\":\"2026-11-24T23:38:15.25Z\",\"inner\":"
+                 "{\"list\":[],\"map\":{\"k\":\"A\",\"l\":\"B\"}}}");
+    assert_int_equal(commit(f, 4), MR_OK);
+    expect_rows(f, "SELECT group_concat(type) FROM pragma_table_info('things')",
+                "TEXT,TEXT,TEXT,TEXT,TEXT,TEXT,BLOB,TEXT;");
+    expect_rows(f, "SELECT day, price, kind FROM things ORDER BY 1, 2",
+                "0001-01-01|-1.00|null;2026-11-24|12345678901234567890.50|A;2026-11-24|7.00|null;");
+    expect_rows(
+        f, "SELECT at, datetime(at), inner, json_extract(inner, '$.map.l') FROM things WHERE price = '7.00'",
+        "2026-11-24T23:38:15.250000Z|2026-11-24 23:38:15|{\"list\":[],\"map\":{\"k\":\"A\",\"l\":\"B\"}}|B;");
+}
+
+static void a_tombstone_finds_a_key_of_such_types(void **state)
+{
+    fixture *f = *state;
+    use_types(f);
+    give_json(f, "{\"day\":\"2026-11-24\",\"price\":\"1\"}");
+    give_json(f, "{\"day\":\"2026-11-24\",\"price\":\"2\"}");
+    assert_int_equal(commit(f, 2), MR_OK);
+    mr_avro_encoder *encoder = NULL;
+    mr_buf key = {0};
+    mr_value values[2] = {{.type = MR_TYPE_INT, .integer = 20781},
+                          {.type = MR_TYPE_BYTES, .size = 2, .data = "\0\xC8"}};
+    assert_int_equal(mr_avro_encoder_open(f->schema, key_columns, 2, 9, &encoder, NULL), MR_OK);
+    assert_int_equal(mr_avro_encode(encoder, values, &key, NULL), MR_OK);
+    give(f, NULL, mr_buf_slice(&key));
+    store_all(f, 3);
+    mr_avro_encoder_close(&encoder);
+    mr_buf_fini(&key);
+    expect_rows(f, "SELECT price FROM things", "1.00;");
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -597,6 +680,8 @@ int main(void)
         TEST(another_sink_that_holds_the_lock_is_waited_for),
         TEST(records_stay_queued_while_another_writer_has_the_store),
         TEST(a_store_that_stays_locked_is_an_error_in_the_end),
+        TEST(types_that_sqlite_lacks_are_kept_as_text),
+        TEST(a_tombstone_finds_a_key_of_such_types),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,5 +1,7 @@
 #include "connectors/sqlite/table.h"
 
+#include "core/plain_value.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <strings.h>
@@ -18,7 +20,7 @@ typedef struct column_list {
 
 static const char *type_of(const mr_field *field)
 {
-    switch (field->type) {
+    switch (mr_plain_type(field)) {
     case MR_TYPE_FLOAT:
     case MR_TYPE_DOUBLE:
         return "REAL";
@@ -200,6 +202,7 @@ static mr_err compare_field(sqlite_store *store, const char *table, const column
                             const mr_field *field, mr_error *ret_error)
 {
     const column *found = find_column(columns, field->name);
+    char words[MR_TYPE_WORDS_BYTES];
     if (found == NULL && field->nullable)
         return add_column(store, table, field, ret_error);
     if (found == NULL)
@@ -210,7 +213,7 @@ static mr_err compare_field(sqlite_store *store, const char *table, const column
     if (strcmp(affinity(found->type), type_of(field)) != 0)
         return mr_fail(ret_error, MR_EINVALID, "its column %s is %s, but the field is a %s, which needs %s",
                        field->name, *found->type == '\0' ? "without a type" : found->type,
-                       mr_type_name(field->type), type_of(field));
+                       mr_type_words(field, words), type_of(field));
     if (found->not_null && field->nullable)
         return mr_fail(ret_error, MR_EINVALID, "its column %s is NOT NULL, but the field is nullable",
                        field->name);
