@@ -35,6 +35,22 @@ int run_list(const cli_call *call)
     return code == EXIT_DONE ? print_list(call, view, columns, COUNT(columns)) : code;
 }
 
+/* "3 of 10": rejected rows of those that may be. */
+static void show_budgets(json_t *datasets)
+{
+    size_t i;
+    json_t *dataset;
+    json_array_foreach(datasets, i, dataset)
+    {
+        const json_t *budget = json_object_get(dataset, "error_budget");
+        if (json_is_object(budget))
+            json_object_set_new(dataset, "budget_used",
+                                json_sprintf("%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT,
+                                             json_integer_value(json_object_get(budget, "rejected")),
+                                             json_integer_value(json_object_get(budget, "allowed"))));
+    }
+}
+
 int run_show(const cli_call *call)
 {
     static const column lines[] = {
@@ -50,6 +66,7 @@ int run_show(const cli_call *call)
                                       {"REJECTED", "rejected_source"},
                                       {"PRODUCED", "produced"},
                                       {"REJECTED FILES", "rejected_files"},
+                                      {"ERROR BUDGET", "budget_used"},
                                       {"REASON", "reason"}};
     static const column tasks[] = {{"CONNECTOR", "connector"}, {"KIND", "kind"},     {"STATE", "state"},
                                    {"STEP", "step"},           {"WORKER", "worker"}, {"EPOCH", "epoch"},
@@ -63,6 +80,7 @@ int run_show(const cli_call *call)
     (void)print_object(call, view, lines, COUNT(lines));
     if (!call->json && json_array_size(json_object_get(view, "datasets")) > 0) {
         putchar('\n');
+        show_budgets(json_object_get(view, "datasets"));
         print_table(json_object_get(view, "datasets"), datasets, COUNT(datasets));
     }
     if (!call->json && json_array_size(json_object_get(view, "tasks")) > 0) {

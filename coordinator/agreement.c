@@ -23,6 +23,7 @@ enum {
     MAX_SINKS = 20,
     MAX_PROGRAM_BYTES = 64 * 1024
 };
+#define MAX_REJECTED_ROWS INT64_C(1000000000000)
 
 #define COUNT(list) (sizeof(list) / sizeof((list)[0]))
 
@@ -411,7 +412,8 @@ static void read_agreement(mr_document *doc, const mr_agreement_rules *rules, mr
                                         "program",
                                         "attempts",
                                         "sinks",
-                                        "max_rejected_percent"};
+                                        "max_rejected_percent",
+                                        "max_rejected_rows"};
     const mr_document_at root = {doc->root, ""};
     mr_document_check_names(doc, root, known, COUNT(known));
     read_client(doc, root, agreement);
@@ -423,6 +425,8 @@ static void read_agreement(mr_document *doc, const mr_agreement_rules *rules, mr
     read_resources(doc, root, agreement);
     read_program(doc, root, agreement);
     agreement->max_rejected_percent = mr_document_real(doc, root, "max_rejected_percent", 0, 100, -1);
+    agreement->max_rejected_rows =
+        mr_document_integer(doc, root, "max_rejected_rows", 0, MAX_REJECTED_ROWS, -1);
     read_sinks(doc, root, rules->default_store, agreement);
 }
 

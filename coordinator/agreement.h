@@ -60,6 +60,7 @@ typedef struct mr_agreement {
     const mr_agreement_sink *sinks; /* at least one */
     size_t sink_count;
     double max_rejected_percent; /* of a run and dataset; negative: no bound */
+    int64_t max_rejected_rows;   /* the same */
 
     mr_arena arena;
 } mr_agreement;

@@ -48,6 +48,7 @@ static void an_agreement_of_two_fields_gets_defaults(void **state)
     assert_string_equal(agreement->sinks[0].name, "store");
     assert_string_equal(agreement->sinks[0].class_name, "sqlite");
     assert_true(agreement->max_rejected_percent < 0);
+    assert_true(agreement->max_rejected_rows < 0);
     mr_agreement_close(&agreement);
 }
 
@@ -267,6 +268,11 @@ static void a_percentage_is_within_its_range(void **state)
     assert_non_null(agreement);
     assert_float_equal(agreement->max_rejected_percent, 2.5, 1e-9);
     mr_agreement_close(&agreement);
+    expect_error(HEAD ",\"max_rejected_rows\":-1}",
+                 "agreement.json: field \"max_rejected_rows\": -1 is out of range:"
+                 " from 0 to 1000000000000");
+    expect_error(HEAD ",\"max_rejected_rows\":1.5}",
+                 "agreement.json: field \"max_rejected_rows\": an integer is expected");
     expect_error(HEAD ",\"max_rejected_percent\":101}",
                  "agreement.json: field \"max_rejected_percent\": 101 is out of range: from 0 to 100");
     expect_error(HEAD ",\"max_rejected_percent\":\"nan\"}",

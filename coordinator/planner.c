@@ -1,4 +1,5 @@
 /* planner.c - what should run for a tenant, from its specification and the states of its runs. */
+#include "coordinator/error_budget.h"
 #include "coordinator/gone_sinks.h"
 #include "coordinator/sink_scope.h"
 #include "coordinator/task_config.h"
@@ -208,8 +209,18 @@ static void set_files(tenant_plan *plan, const mr_run *run, const mr_dataset *da
     mr_config_layout(&plan->config, dataset);
 }
 
+static void set_error_budget(mr_task_config *config, const mr_agreement *agreement)
+{
+    char text[40];
+    snprintf(text, sizeof text, "%.17g", agreement->max_rejected_percent);
+    if (agreement->max_rejected_percent >= 0)
+        mr_config_set(config, "max.rejected.percent", text);
+    if (agreement->max_rejected_rows >= 0)
+        mr_config_set_int(config, "max.rejected.rows", agreement->max_rejected_rows);
+}
+
 static mr_err set_source(tenant_plan *plan, const mr_run *run, const mr_dataset *dataset,
-                         double max_rejected_percent, mr_error *ret_error)
+                         const mr_agreement *agreement, mr_error *ret_error)
 {
     mr_service *service = plan->service;
     mr_task_config *config = &plan->config;
@@ -228,11 +239,8 @@ static mr_err set_source(tenant_plan *plan, const mr_run *run, const mr_dataset 
     else
         set_files(plan, run, dataset);
     mr_config_set_json(config, "closed.runs", closed_runs(plan, run, dataset->name));
-    if (max_rejected_percent >= 0 && !mr_run_replays(run)) { /* what is rejected again has been judged */
-        char text[40];
-        snprintf(text, sizeof text, "%.17g", max_rejected_percent);
-        mr_config_set(config, "max.rejected.percent", text);
-    }
+    if (!mr_run_replays(run)) /* what is rejected again has been judged */
+        set_error_budget(config, agreement);
     return MR_OK;
 }
 
@@ -253,7 +261,7 @@ static mr_err plan_source(tenant_plan *plan, const mr_run *run, const char *name
     set_run(plan, run);
     mr_config_topic(&plan->config, plan->service, plan->tenant->tenant, dataset);
     if (!fence)
-        err = set_source(plan, run, dataset, spec->agreement->max_rejected_percent, ret_error);
+        err = set_source(plan, run, dataset, spec->agreement, ret_error);
     if (err != MR_OK)
         return err;
     snprintf(connector, sizeof connector, "%.100s-source", name);
@@ -318,8 +326,8 @@ static mr_err plan_sink(tenant_plan *plan, const mr_dataset *dataset, const mr_a
     mr_config_schemas(&plan->config, service, plan->tenant, dataset);
     mr_config_sink(&plan->config, service, sink, dataset);
     mr_config_set_int(&plan->config, "retention.ms", agreement->data_retention_period_days * 86400000);
-    err = mr_sink_scope(service, plan->tenant, dataset->name, sink->name,
-                        agreement->max_rejected_percent >= 0, &plan->config.arena, &scope, ret_error);
+    err = mr_sink_scope(service, plan->tenant, dataset->name, sink->name, mr_has_error_budget(agreement),
+                        &plan->config.arena, &scope, ret_error);
     if (err != MR_OK)
         return err;
     snprintf(connector, sizeof connector, "%s-%s", dataset->name, sink->name);
@@ -343,7 +351,7 @@ static bool sink_wanted(tenant_plan *plan, const mr_dataset *dataset, const mr_a
     if (task != NULL && task->kind != MR__PROTO__TASK_KIND__SINK)
         task = NULL; /* of a former sink of that name */
     bool work = mr_sink_has_work(service, plan->tenant, dataset->name, sink->name,
-                                 plan->spec->agreement->max_rejected_percent >= 0);
+                                 mr_has_error_budget(plan->spec->agreement));
     if (work || task == NULL) {
         if (task != NULL)
             task->idle_since_ms = 0;

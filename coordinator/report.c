@@ -1,6 +1,7 @@
 /* report.c - what a worker reports. Progress is noted; what has ended is decided in a command, and
  * acknowledged only once that is durable: until then the worker says it again. */
 #include "coordinator/drive.h"
+#include "coordinator/error_budget.h"
 #include "coordinator/gone_sinks.h"
 
 #include <stdio.h>
@@ -35,6 +36,18 @@ static void forget_closed_runs(mr_db *db, const mr_task *task)
     json_decref(closed);
 }
 
+static bool over_budget(const task_decision *decision, char *out, size_t size)
+{
+    mr_run run;
+    const mr_tenant_spec *spec;
+    if (!mr_load_run(decision->service, decision->task->run_uid, &run) ||
+        mr_load_spec(decision->service, run.uid, run.version, &spec, NULL) != MR_OK)
+        return false;
+    mr_error_budget_words(spec->agreement, (int64_t)decision->status->source->read,
+                          (int64_t)decision->status->source->rejected, out, size);
+    return true;
+}
+
 static mr_err execute_source_ended(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
 {
     const task_decision *decision = arg;
@@ -43,8 +56,9 @@ static mr_err execute_source_ended(mr_db *db, void *arg, json_t **ret_answer, mr
     (void)ret_answer, (void)ret_error;
     bool fence = task->kind == MR__PROTO__TASK_KIND__FENCE;
     const char *reason = progress->rejected_file_reason[0] != '\0' ? progress->rejected_file_reason : NULL;
-    if (progress->over_rejected)
-        reason = "more rows were rejected than max_rejected_percent allows";
+    char words[200];
+    if (progress->over_rejected && over_budget(decision, words, sizeof words))
+        reason = words;
     int64_t changed =
         mr_db_run(db,
                   "UPDATE run_datasets SET state = ?, epoch = ?, read = ?, filtered = ?, rejected = ?, "

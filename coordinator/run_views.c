@@ -1,4 +1,5 @@
 /* run_views.c - runs for people. */
+#include "coordinator/error_budget.h"
 #include "coordinator/service_internal.h"
 
 #include <stdio.h>
@@ -82,24 +83,48 @@ static json_t *run_view(mr_service *service, const mr_run *run)
                      mr_staging_exists(service->staging, log));
 }
 
+/* What may be rejected of what was read so far, and what was; null: any number. */
+static json_t *budget_view(const mr_agreement *agreement, int64_t read, int64_t rejected)
+{
+    if (agreement == NULL || !mr_has_error_budget(agreement))
+        return json_null();
+    return json_pack(
+        "{s:I, s:I, s:o, s:o}", "allowed", (json_int_t)mr_error_budget_rows(agreement, read), "rejected",
+        (json_int_t)rejected, "max_rejected_percent",
+        agreement->max_rejected_percent < 0 ? json_null() : json_real(agreement->max_rejected_percent),
+        "max_rejected_rows",
+        agreement->max_rejected_rows < 0 ? json_null() : json_integer(agreement->max_rejected_rows));
+}
+
+/* By which its rows are judged; NULL: by none. */
+static const mr_agreement *agreement_of(mr_service *service, const mr_run *run)
+{
+    const mr_tenant_spec *spec;
+    bool known = !mr_run_replays(run) && mr_load_spec(service, run->uid, run->version, &spec, NULL) == MR_OK;
+    return known ? spec->agreement : NULL;
+}
+
 static json_t *datasets_view(mr_service *service, const mr_run *run)
 {
     json_t *view = json_array();
+    const mr_agreement *agreement = agreement_of(service, run);
     mr_query *query =
         mr_db_select(service->db,
                      "SELECT dataset, state, read, filtered, rejected, produced, rejected_files, reason"
                      " FROM run_datasets WHERE run_uid = ? ORDER BY dataset",
                      "t", run->run_uid);
     while (mr_query_next(query))
-        json_array_append_new(view, json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:b}", "dataset",
-                                              mr_query_text(query, 0), "state", mr_query_text(query, 1),
-                                              "read", (json_int_t)mr_query_int(query, 2), "filtered",
-                                              (json_int_t)mr_query_int(query, 3), "rejected_source",
-                                              (json_int_t)mr_query_int(query, 4), "produced",
-                                              (json_int_t)mr_query_int(query, 5), "rejected_files",
-                                              (json_int_t)mr_query_int(query, 6), "reason",
-                                              mr_json_text(mr_query_text(query, 7)), "ended",
-                                              strcmp(mr_query_text(query, 1), "OPEN") != 0));
+        json_array_append_new(
+            view,
+            json_pack("{s:s, s:s, s:I, s:I, s:I, s:I, s:I, s:o, s:o, s:b}", "dataset",
+                      mr_query_text(query, 0), "state", mr_query_text(query, 1), "read",
+                      (json_int_t)mr_query_int(query, 2), "filtered", (json_int_t)mr_query_int(query, 3),
+                      "rejected_source", (json_int_t)mr_query_int(query, 4), "produced",
+                      (json_int_t)mr_query_int(query, 5), "rejected_files",
+                      (json_int_t)mr_query_int(query, 6), "error_budget",
+                      budget_view(agreement, mr_query_int(query, 2), mr_query_int(query, 4)), "reason",
+                      mr_json_text(mr_query_text(query, 7)), "ended",
+                      strcmp(mr_query_text(query, 1), "OPEN") != 0));
     return view;
 }
 

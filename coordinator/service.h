@@ -125,7 +125,8 @@ mr_err mr_service_list_runs(mr_service *service, const char *tenant, int64_t lim
 /* `run` is a run_id or run_uid.
  * {"tenant","run_id","run_uid","state","trigger":"schedule|manual|retry|replay","due","reason",
  * "created_at","finished_at","files","attempts","delivered","rejected","abandoned","log":bool,
- * "datasets":[{"dataset","state","read","filtered","rejected_source","produced","rejected_files","reason","ended"}],
+ * "datasets":[{"dataset","state","read","filtered","rejected_source","produced","rejected_files",
+ * "error_budget":{"allowed","rejected","max_rejected_percent","max_rejected_rows"}|null,"reason","ended"}],
  * "tasks":[{"connector","task","kind","state","step","worker","epoch","error"}]}; "reason" tells what a run
  * waits for as well as why it failed. */
 mr_err mr_service_show_run(mr_service *service, const char *tenant, const char *run, json_t **ret_view,

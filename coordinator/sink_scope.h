@@ -6,7 +6,7 @@
 #include "core/arena.h"
 
 /* The scope lies in `arena`. `bounded`: rows are delivered only once their run has left SOURCE
- * (max_rejected_percent). */
+ * (error_budget.h). */
 mr_err mr_sink_scope(mr_service *service, const mr_tenant *tenant, const char *dataset, const char *sink,
                      bool bounded, mr_arena *arena, Mr__Proto__SinkScope **ret_scope, mr_error *ret_error);
 

@@ -1,8 +1,11 @@
 /* status.c - is it healthy, what is not, and since when. */
+#include "coordinator/error_budget.h"
 #include "coordinator/service_internal.h"
 
 #include <stdio.h>
 #include <string.h>
+
+enum { BUDGETS_SHOWN = 20 };
 
 static void add_problem(json_t *problems, const char *what, const char *text, int64_t since_ms)
 {
@@ -81,12 +84,38 @@ static void step_problems(mr_service *service, json_t *problems)
     }
 }
 
+/* Runs that are about to fail for their rejected rows. */
+static void budget_problems(mr_service *service, json_t *problems)
+{
+    char text[700];
+    const mr_tenant_spec *spec;
+    mr_query *query = mr_db_select(
+        service->db,
+        "SELECT r.tenant, r.run_id, r.uid, r.version, d.dataset, d.read, d.rejected FROM runs r JOIN"
+        " run_datasets d USING(run_uid) WHERE r.state NOT IN " SQL_FINAL
+        " AND r.state = 'SOURCE' AND r.trigger <> 'replay' AND d.rejected > 0 LIMIT ?",
+        "i", (int64_t)BUDGETS_SHOWN);
+    while (mr_query_next(query)) {
+        const int64_t read = mr_query_int(query, 5), rejected = mr_query_int(query, 6);
+        if (mr_load_spec(service, mr_query_text(query, 2), mr_query_int(query, 3), &spec, NULL) != MR_OK ||
+            !mr_error_budget_is_low(spec->agreement, read, rejected))
+            continue;
+        snprintf(text, sizeof text,
+                 "%s: run %s, dataset %s: %lld of %lld rows were rejected, the agreement allows %lld",
+                 mr_query_text(query, 0), mr_query_text(query, 1), mr_query_text(query, 4),
+                 (long long)rejected, (long long)read,
+                 (long long)mr_error_budget_rows(spec->agreement, read));
+        add_problem(problems, "error budget", text, service->now_ms);
+    }
+}
+
 mr_err mr_service_status(mr_service *service, json_t **ret_view, mr_error *ret_error)
 {
     json_t *problems = json_array(), *workers = json_object(), *tasks = json_object();
     worker_problems(service, problems, workers);
     task_problems(service, problems);
     ledger_problems(service, problems);
+    budget_problems(service, problems);
     step_problems(service, problems);
     mr_count_task_states(service, tasks);
     bool healthy = json_array_size(problems) == 0;

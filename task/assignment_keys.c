@@ -55,6 +55,8 @@ const mr_option task_source_keys[] = {
     INTEGER("key.schema.id", NULL, 0, UINT32_MAX, true, "Id of the key's schema in the wire format."),
     TEXT("max.rejected.percent", NULL, false,
          "Percentage of rejected rows above which the run ends as failed; absent: no bound."),
+    INTEGER("max.rejected.rows", NULL, 0, INT64_MAX, false,
+            "Rejected rows above which the run ends at once as failed; absent: no bound."),
     {.name = "closed.runs",
      .type = MR_OPTION_LIST,
      .default_value = "[]",

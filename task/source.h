@@ -30,6 +30,7 @@ typedef struct source {
     bool *opened;             /* per partition: has a row of this run, committed or on its way */
     mr_arena arena;
     double max_rejected_percent; /* below 0: no bound */
+    int64_t max_rejected_rows;   /* the same */
     bool committed_once;
     int64_t uncommitted_since_ms; /* 0: all is committed */
 } source;

@@ -11,6 +11,9 @@ static mr_err read_bounds(source *self, mr_error *ret_error)
 {
     const char *percent = assignment_text(self->work, "max.rejected.percent");
     char *rest = NULL;
+    self->max_rejected_rows = assignment_text(self->work, "max.rejected.rows") == NULL
+                                  ? -1
+                                  : assignment_integer(self->work, "max.rejected.rows");
     self->max_rejected_percent = percent == NULL ? -1 : strtod(percent, &rest);
     if (percent != NULL && (*percent == '\0' || *rest != '\0' ||
                             !(self->max_rejected_percent >= 0 && self->max_rejected_percent <= 100)))

@@ -101,10 +101,16 @@ static mr_err take_position(source *self, const mr_source_batch *batch, mr_error
     return MR_OK;
 }
 
+/* Once that is so it stays so: nothing after the row that it was must be read. */
+static bool over_rows(const source *self)
+{
+    return self->max_rejected_rows >= 0 && self->position.rejected > (uint64_t)self->max_rejected_rows;
+}
+
 static mr_err send_batch(source *self, const mr_source_batch *batch, mr_error *ret_error)
 {
     int64_t now_ms = clock_utc_ms();
-    for (size_t i = 0; i < batch->count; i++) {
+    for (size_t i = 0; i < batch->count && !over_rows(self); i++) {
         const mr_source_record *row = &batch->records[i];
         self->position.read++;
         mr_err err = row->values == NULL ? send_rejected(self, row, ret_error)
@@ -187,14 +193,14 @@ static bool commit_is_due(const source *self)
            clock_ms() - self->uncommitted_since_ms >= COMMIT_EVERY_MS;
 }
 
-/* Judged at the END only, so that the same rows always have the same outcome. */
+/* A share is judged at the END only, so that the same rows always have the same outcome. */
 static void judge_rejects(source *self)
 {
     source_position *position = &self->position;
     position->ended = true;
-    position->over_rejected =
-        self->max_rejected_percent >= 0 && position->rejected > 0 &&
-        (double)position->rejected * 100 > self->max_rejected_percent * (double)position->read;
+    position->over_rejected = over_rows(self) || (self->max_rejected_percent >= 0 && position->rejected > 0 &&
+                                                  (double)position->rejected * 100 >
+                                                      self->max_rejected_percent * (double)position->read);
 }
 
 static mr_err step(source *self, mr_error *ret_error)
@@ -212,9 +218,10 @@ static mr_err step(source *self, mr_error *ret_error)
         return err;
     if (self->uncommitted_since_ms == 0 && (batch.count > 0 || batch.bytes > 0 || batch.rejected_files > 0))
         self->uncommitted_since_ms = clock_ms();
-    if (batch.end)
+    const bool end = batch.end || over_rows(self);
+    if (end)
         judge_rejects(self);
-    return batch.end || commit_is_due(self) ? commit(self, ret_error) : MR_OK;
+    return end || commit_is_due(self) ? commit(self, ret_error) : MR_OK;
 }
 
 static mr_err loop(source *self, task_outcome *ret_outcome, mr_error *ret_error)

@@ -586,6 +586,21 @@ static void test_too_many_rejects_end_the_run_as_failed(void **state)
     assert_true(f->last->source->over_rejected);
 }
 
+static void test_one_reject_too_many_ends_the_run_at_once(void **state)
+{
+    fixture *f = *state;
+    work_order order;
+    order_init(f, &order, MR__PROTO__TASK_KIND__SOURCE, 1);
+    set(&order, "max.rejected.rows", "0");
+    start(f);
+    send_packet(f, &order.message, false);
+    wait_state(f, MR__PROTO__TASK_STATE__ENDED);
+    assert_true(f->last->source->over_rejected);
+    assert_int_equal(f->last->source->rejected, 1);
+    assert_int_equal(f->last->source->read, f->last->source->produced + 1);
+    assert_true(f->last->source->read < 10);
+}
+
 static void test_positions_of_closed_runs_are_removed(void **state)
 {
     fixture *f = *state;
@@ -626,6 +641,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_a_fence_ends_a_run_that_never_began, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_rejects_end_the_run_as_failed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_reject_too_many_ends_the_run_at_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_positions_of_closed_runs_are_removed, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

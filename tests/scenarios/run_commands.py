@@ -57,7 +57,11 @@ def check_too_many_rejects(cluster, folder):
     done = cluster.try_cli("run", "now", TENANT, "--wait")
     assert done.returncode == 1, done
     run = cluster.json("run", "show", TENANT, "manual-2")
-    assert run["state"] == "FAILED" and "max_rejected_percent" in run["reason"], run
+    assert run["state"] == "FAILED", run
+    assert run["reason"] == "dataset orders: 5 of 15 rows were rejected, max_rejected_percent allows 10 %", run
+    assert run["datasets"][0]["error_budget"] == {
+        "allowed": 1, "rejected": 5, "max_rejected_percent": 10.0, "max_rejected_rows": None}, run
+    assert "5 of 1" in cluster.cli("run", "show", TENANT, "manual-2")
     assert list((cluster.staging / f"tenants/{TENANT}/failed").glob("*/claimed/orders-2.csv"))
     assert len(cluster.json("rejected", "list", TENANT)) == 5
     cluster.cli("run", "retry", TENANT, "manual-2")
@@ -66,6 +70,22 @@ def check_too_many_rejects(cluster, folder):
     wait_for("the retry fails as well", lambda: run_state(cluster, retried["run_id"]) == "FAILED")
     rows = cluster.json("query", TENANT, "SELECT count(*) AS n FROM orders WHERE id >= 1000")
     assert rows == [{"n": 0}], rows
+
+
+def check_a_number_of_rejects(cluster, folder):
+    """Reading stops at the row that is one too many, and its file is kept."""
+    agreement = folder / "tenant/agreement.json"
+    agreement.write_text(json.dumps({"client": TENANT, "schedule": "0 0 1 1 *", "max_rejected_rows": 3}))
+    cluster.cli("tenant", "apply", folder / "tenant")
+    cluster.cli("upload", TENANT, write_rows(folder / "items-9.csv", range(5000, 5010), bad=90))
+    assert cluster.try_cli("run", "now", TENANT, "--wait").returncode == 1
+    run = cluster.json("run", "list", TENANT)[0]
+    assert run["reason"] == "dataset items: 4 of 14 rows were rejected, max_rejected_rows allows 3: no more were read", run
+    assert list((cluster.staging / f"tenants/{TENANT}/failed").glob("*/claimed/items-9.csv"))
+    line = next(line for line in lines(cluster, run["run_id"]) if line["dataset"] == "items")
+    assert (line["read"], line["rejected_source"], line["delivered"], line["abandoned"]) == (14, 4, 0, 10), line
+    agreement.write_text(json.dumps({"client": TENANT, "schedule": "0 0 1 1 *", "max_rejected_percent": 10}))
+    cluster.cli("tenant", "apply", folder / "tenant")
 
 
 def check_cancel(cluster, folder):
@@ -160,7 +180,7 @@ def main():
         write_tenant(folder / "tenant")
         cluster.start()
         cluster.cli("tenant", "apply", folder / "tenant")
-        for check in (check_datasets, check_too_many_rejects, check_cancel, check_abandon, check_program,
+        for check in (check_datasets, check_too_many_rejects, check_a_number_of_rejects, check_cancel, check_abandon, check_program,
                       check_memory_limit, check_delete):
             check(cluster, folder)
             print(check.__name__, "ok", flush=True)
