@@ -124,6 +124,9 @@ static mr_err execute_assign(mr_db *db, void *arg, json_t **ret_answer, mr_error
             " tenant = ? AND connector = ? AND task = ?",
             "itttti", placing->epochs[i], worker->name, worker->incarnation, task->tenant, task->connector,
             (int64_t)task->number);
+        if (task->kind == MR__PROTO__TASK_KIND__SOURCE)
+            mr_db_run(db, "UPDATE run_datasets SET given_out = 1 WHERE run_uid = ? AND dataset = ?", "tt",
+                      task->run_uid, task->dataset);
     }
     return MR_OK;
 }

@@ -153,6 +153,29 @@ static mr_err import_gone_runs(mr_service *service, const name_list *tenants, mr
     return err == MR_OK ? mr_db_take_error(service->db, ret_error) : err;
 }
 
+static mr_err execute_doubt(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
+{
+    (void)arg, (void)ret_answer, (void)ret_error;
+    mr_db_run(
+        db,
+        "UPDATE run_datasets SET given_out = 1 WHERE state = 'OPEN' AND run_uid IN (SELECT run_uid FROM runs"
+        " WHERE state IN ('SOURCE', 'CANCELLING'))",
+        "");
+    return MR_OK;
+}
+
+/* A source may have been given out since the copy: until it has spoken its run cannot be cancelled. */
+static mr_err doubt_sources(mr_service *service, mr_error *ret_error)
+{
+    if (mr_db_int(
+            service->db, 0,
+            "SELECT EXISTS (SELECT 1 FROM run_datasets d JOIN runs r USING(run_uid) WHERE d.state = 'OPEN'"
+            " AND d.given_out = 0 AND r.state IN ('SOURCE', 'CANCELLING'))",
+            "") == 0)
+        return mr_db_take_error(service->db, ret_error);
+    return mr_apply(service, "doubt_sources", NULL, NULL, execute_doubt, NULL, NULL, ret_error);
+}
+
 /* Folders that were made for runs of which nothing is known and nothing was claimed. */
 static mr_err remove_empty_runs(mr_service *service, mr_error *ret_error)
 {
@@ -235,6 +258,8 @@ mr_err mr_import_staging(mr_service *service, mr_error *ret_error)
         err = import_gone_runs(service, &tenants, &newer, ret_error);
     if (err == MR_OK)
         err = remove_empty_runs(service, ret_error);
+    if (err == MR_OK)
+        err = doubt_sources(service, ret_error);
     if (err == MR_OK)
         err = import_uploads(service, &tenants, &newer, ret_error);
     if (err == MR_OK && newer.count > 0)

@@ -147,12 +147,14 @@ static void put_run(mr_db *db, const mr_found_run *run)
         db,
         "INSERT INTO runs(run_uid, tenant, uid, run_id, seq, trigger, due_ms, state, version, retry_of, "
         "files,"
-        " created_ms) SELECT ?2, ?3, ?4, CASE WHEN EXISTS (SELECT 1 FROM runs WHERE uid = ?4 AND run_uid <> "
+        " created_ms, replaces) SELECT ?2, ?3, ?4, CASE WHEN EXISTS (SELECT 1 FROM runs WHERE uid = ?4 AND "
+        "run_uid <> "
         "?2"
         " AND run_id = json_extract(?1, '$.run_id')) THEN 'imported-' || json_extract(?1, '$.seq') ELSE"
         " json_extract(?1, '$.run_id') END, json_extract(?1, '$.seq'), json_extract(?1, '$.trigger'),"
         " json_extract(?1, '$.due_ms'), 'CLAIMING', json_extract(?1, '$.version'), json_extract(?1,"
-        " '$.retry_of'), json_array_length(?1, '$.files'), json_extract(?1, '$.created_ms') WHERE true ON"
+        " '$.retry_of'), json_array_length(?1, '$.files'), json_extract(?1, '$.created_ms'),"
+        " json_extract(?1, '$.replaces') WHERE true ON"
         " CONFLICT(run_uid) DO UPDATE SET seq = excluded.seq, version = excluded.version, files ="
         " excluded.files, state = CASE state WHEN 'QUEUED' THEN 'CLAIMING' ELSE state END",
         "tttt", run->run_json, run->run_uid, run->tenant, run->uid);
@@ -269,6 +271,22 @@ typedef struct import_command {
     const mr_tenant_spec *spec; /* the newest of the tenant */
 } import_command;
 
+/* The run that this one has taken the files over from was cancelled for it. */
+static void end_replaced(mr_service *service, const mr_found_run *run)
+{
+    char uid[UID_BYTES];
+    mr_run former;
+    mr_db *db = service->db;
+    if (!mr_db_text(db, uid, sizeof uid, "SELECT json_extract(?, '$.replaces')", "t", run->run_json) ||
+        !mr_load_run(service, uid, &former))
+        return;
+    mr_set_run_state(db, uid, RUN_CLAIMING, RUN_CANCELLING, NULL);
+    mr_set_run_state(db, uid, RUN_CLAIMED, RUN_CANCELLING, NULL);
+    mr_set_run_state(db, uid, RUN_PROGRAM, RUN_CANCELLING, NULL);
+    if (mr_db_int(db, 0, "SELECT state = 'CANCELLING' FROM runs WHERE run_uid = ?", "t", uid) != 0)
+        mr_end_cancelled(db, &former, service->now_ms);
+}
+
 static mr_err execute_import(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
 {
     const import_command *import = arg;
@@ -277,6 +295,7 @@ static mr_err execute_import(mr_db *db, void *arg, json_t **ret_answer, mr_error
     put_pinned(db, run);
     put_run(db, run);
     put_replay(db, run);
+    end_replaced(import->service, run);
     put_files(db, run);
     put_datasets(db, run);
     put_sinks(db, run, import->spec);

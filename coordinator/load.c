@@ -45,8 +45,7 @@ mr_err mr_find_tenant(mr_service *service, const char *tenant, mr_tenant *ret_te
 #define RUN_COLUMNS                                                                                          \
     "SELECT run_uid, tenant, uid, run_id, trigger, state, outcome, reason, manifest_sha256, retry_of, seq, " \
     "version,"                                                                                               \
-    " files, attempts, attempt_after_ms, sealed_epoch, created_ms, finished_ms, due_ms, unsure, replaces "   \
-    "FROM runs "
+    " files, attempts, attempt_after_ms, sealed_epoch, created_ms, finished_ms, due_ms, replaces FROM runs "
 
 static bool read_run(mr_query *query, mr_run *run)
 {
@@ -71,8 +70,7 @@ static bool read_run(mr_query *query, mr_run *run)
     run->created_ms = mr_query_int(query, 16);
     run->finished_ms = mr_query_int(query, 17);
     run->due_ms = mr_query_int(query, 18);
-    run->unsure = mr_query_int(query, 19) != 0;
-    copy_text(run->replaces, sizeof run->replaces, query, 20);
+    copy_text(run->replaces, sizeof run->replaces, query, 19);
     mr_query_end(query);
     return true;
 }

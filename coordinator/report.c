@@ -152,11 +152,21 @@ static mr_err execute_attempt_failed(mr_db *db, void *arg, json_t **ret_answer, 
 
 /* --- deciding --- */
 
+/* It has stopped, and has said how far it had come. */
+static void take_back_source(mr_db *db, const mr_task *task)
+{
+    if (task->status != NULL && task->status->source != NULL)
+        mr_db_run(db, "UPDATE run_datasets SET given_out = 0 WHERE run_uid = ? AND dataset = ?", "tt",
+                  task->run_uid, task->dataset);
+}
+
 static mr_err execute_gone(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)
 {
     const task_decision *decision = arg;
     (void)ret_answer, (void)ret_error;
     mr_store_progress(db, decision->task);
+    if (decision->status->state == MR__PROTO__TASK_STATE__STOPPED)
+        take_back_source(db, decision->task);
     mr_task_erase(db, decision->task);
     return MR_OK;
 }
@@ -407,9 +417,7 @@ static mr_err execute_vanished(mr_db *db, void *arg, json_t **ret_answer, mr_err
 {
     const mr_task *task = arg;
     (void)ret_answer, (void)ret_error;
-    if (task->status == NULL) /* it may have started between two reports, and have said nothing of it */
-        mr_db_run(db, "UPDATE runs SET unsure = 1 WHERE run_uid = ? AND state = 'CANCELLING'", "t",
-                  task->run_uid);
+    take_back_source(db, task);
     mr_task_erase(db, task);
     return MR_OK;
 }

@@ -85,18 +85,19 @@ mr_err mr_run_cancel(mr_service *service, const mr_run *run, bool *ret_moved, mr
 {
     if (mr_run_tasks(service, run->tenant, run->run_uid) > 0)
         return MR_OK; /* its tasks are stopping: what they say last decides */
+    /* A source whose last word is not known may have committed rows. */
     bool committed = mr_db_int(service->db, 1,
                                "SELECT coalesce(sum(read + rejected + produced + rejected_files + bytes +"
-                               " (state <> 'OPEN')), 0) FROM run_datasets WHERE run_uid = ?",
+                               " given_out + (state <> 'OPEN')), 0) FROM run_datasets WHERE run_uid = ?",
                                "t", run->run_uid) > 0;
     mr_err err = mr_db_take_error(service->db, ret_error);
     if (err != MR_OK)
         return err;
-    if (run->sealed_epoch != 0 && (committed || run->unsure)) {
+    if (run->sealed_epoch != 0 && committed) {
         *ret_moved = true;
         return mr_move_run(
             service, run, RUN_SOURCE,
-            "not cancelled: rows were committed already (millrace run abandon leaves the rest out)",
+            "not cancelled: rows may be committed already (millrace run abandon leaves the rest out)",
             ret_error);
     }
     char folder[80];

@@ -17,7 +17,7 @@ void mr_replace_run(mr_db *db, mr_run_start *start, const char *former)
         return;
     snprintf(reason, sizeof reason, "replaced by run %s, which was due", start->run_id);
     mr_db_run(db,
-              "UPDATE runs SET state = 'CANCELLING', unsure = 0, reason = ? WHERE run_uid = ? AND state IN"
+              "UPDATE runs SET state = 'CANCELLING', reason = ? WHERE run_uid = ? AND state IN"
               " ('CLAIMED','PROGRAM')",
               "tt", reason, former);
 }

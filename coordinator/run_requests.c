@@ -139,8 +139,8 @@ static mr_err execute_to(mr_db *db, void *arg, json_t **ret_answer, mr_error *re
                   "tt", run->retry_of, run->run_uid);
         mr_db_run(db, "UPDATE runs SET retried_by = NULL WHERE retried_by = ?", "t", run->run_uid);
     } else {
-        mr_db_run(db, "UPDATE runs SET state = ?, unsure = 0 WHERE run_uid = ? AND state = ?", "ttt",
-                  request->to, run->run_uid, run->state);
+        mr_db_run(db, "UPDATE runs SET state = ? WHERE run_uid = ? AND state = ?", "ttt", request->to,
+                  run->run_uid, run->state);
     }
     *ret_answer = run_answer(db, run->run_uid);
     mr_audit(db,

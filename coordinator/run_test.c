@@ -310,6 +310,43 @@ static void a_run_with_committed_rows_is_not_cancelled(void **state)
     assert_non_null(strstr(error.text, "abandon"));
 }
 
+/* Its source was lost before it told how far it had come: rows may be on the bus. */
+static void a_run_whose_source_was_lost_is_not_cancelled(void **state)
+{
+    service_fixture *fixture = *state;
+    json_t *answer = NULL;
+    char uid[64];
+    fixture_apply(fixture, "a", NEVER, "");
+    to_source(fixture, "a");
+    newest_uid(fixture, "a", uid);
+    fixture_pass(fixture, 4000); /* the worker is silent */
+    assert_int_equal(mr_service_cancel_run(fixture->service, NULL, "a", uid, &answer, NULL), MR_OK);
+    json_decref(answer);
+    fixture_pass(fixture, 1);
+    assert_string_equal(fixture_run_state(fixture, "a"), "SOURCE");
+}
+
+/* What it said last: it has stopped, and nothing was read. */
+static void a_run_whose_source_had_read_nothing_is_cancelled(void **state)
+{
+    service_fixture *fixture = *state;
+    json_t *answer = NULL;
+    char uid[64];
+    fixture_status status;
+    fixture_apply(fixture, "a", NEVER, "");
+    to_source(fixture, "a");
+    newest_uid(fixture, "a", uid);
+    const Mr__Proto__Assignment *source = fixture_assignment(fixture, "rows-source");
+    fixture_source_ended(&status, source, 0, 0, 0);
+    status.source.ended = 0;
+    status.status.state = MR__PROTO__TASK_STATE__STOPPED;
+    assert_int_equal(mr_service_cancel_run(fixture->service, NULL, "a", uid, &answer, NULL), MR_OK);
+    json_decref(answer);
+    fixture_pass(fixture, 1);
+    assert_true(fixture_say(fixture, &status));
+    assert_string_equal(fixture_run_state(fixture, "a"), "CANCELLED");
+}
+
 static void an_abandoned_run_is_fenced_and_skipped(void **state)
 {
     service_fixture *fixture = *state;
@@ -664,6 +701,8 @@ int main(void)
         TEST(a_run_that_failed_in_its_program_is_not_open_for_sinks),
         TEST(a_cancelled_run_gives_its_files_back),
         TEST(a_run_with_committed_rows_is_not_cancelled),
+        TEST(a_run_whose_source_was_lost_is_not_cancelled),
+        TEST(a_run_whose_source_had_read_nothing_is_cancelled),
         TEST(an_abandoned_run_is_fenced_and_skipped),
         TEST(a_replay_is_a_run_without_files_and_program),
         TEST(too_many_rejected_rows_fail_the_run),

@@ -89,7 +89,6 @@ typedef struct mr_run {
     char retry_of[UID_BYTES];
     char replaces[UID_BYTES]; /* the run whose files it takes over */
     int64_t seq, version, files, attempts, attempt_after_ms, sealed_epoch, created_ms, finished_ms, due_ms;
-    bool unsure; /* a source task was lost while the run was being cancelled */
 } mr_run;
 
 typedef enum mr_task_state { TASK_WAITING, TASK_ASSIGNED, TASK_STOPPING, TASK_FAILED } mr_task_state;

@@ -131,6 +131,10 @@ static const char *const steps[] = {
     "ALTER TABLE tenants ADD COLUMN concurrency INTEGER NOT NULL DEFAULT 0;"
     "ALTER TABLE runs ADD COLUMN replaces TEXT;"
     "CREATE INDEX runs_replaces ON runs(replaces) WHERE replaces IS NOT NULL;",
+    /* 7: given_out: a source was given to a worker, and its last word has not been heard */
+    "ALTER TABLE run_datasets ADD COLUMN given_out INTEGER NOT NULL DEFAULT 0;"
+    "UPDATE run_datasets SET given_out = 1 WHERE state = 'OPEN';"
+    "ALTER TABLE runs DROP COLUMN unsure;",
 };
 
 mr_err mr_state_migrate(mr_db *db, mr_error *ret_error)

@@ -206,10 +206,7 @@ static mr_err execute_release(mr_db *db, void *arg, json_t **ret_answer, mr_erro
     for (size_t i = 0; i < release->count; i++) {
         mr_task next = *release->tasks[i];
         if (release->states[i] == TASK_FAILED) {
-            /* What it said last will never be known. */
-            mr_db_run(db, "UPDATE runs SET unsure = 1 WHERE run_uid = ? AND state = 'CANCELLING'", "t",
-                      next.run_uid);
-            mr_task_erase(db, &next);
+            mr_task_erase(db, &next); /* what it said last will never be known */
             continue;
         }
         next.state = release->states[i];
