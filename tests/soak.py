@@ -5,7 +5,7 @@
     tests/soak.py --kills 300 --seed 7             # the same choices again (the machine's timing is never the same)
     tests/soak.py --kills 5000 --minutes 240
 
-Two tenants upload numbered rows, some of them bad, and run on schedules and by hand. Meanwhile coordinator, workers, tasks
+Two tenants upload numbered rows, some of them bad, run on schedules and by hand, cancel runs and change their agreements. Meanwhile coordinator, workers, tasks
 and programs are killed at random times and at armed fault points, frozen for a moment, the folders' disks become full,
 and the coordinator is restored from old copies of its database. When the kills are done, all files must arrive by
 themselves. The verdict is independent of Millrace: the store equals a reading of the files by Python (the last upload of a

@@ -27,10 +27,11 @@ class Numbered:
         self.sinks = [f"sink-{number}" for number in range(sinks)]
         self.folder.mkdir()
         (self.folder / "files").mkdir()
-        (self.folder / "agreement.json").write_text(json.dumps({
+        self.agreement = {
             "client": name, "schedule": schedule, "attempts": 100,
             "resources": {"requests": {"memory": "16Mi", "cpu": "100m"}, "limits": {"memory": "512Mi", "cpu": "500m"}},
-            "sinks": [{"name": sink, "class": "sqlite", "table": sink.replace("-", "_")} for sink in self.sinks]}))
+            "sinks": [{"name": sink, "class": "sqlite", "table": sink.replace("-", "_")} for sink in self.sinks]}
+        (self.folder / "agreement.json").write_text(json.dumps(self.agreement))
         self.dataset = {
             "name": DATASET, "file_type": "csv", "key_space": name.replace("-", "_"), "topic.partitions": partitions,
             "schema": {"type": "record", "name": "numbered", "fields": [
@@ -74,8 +75,22 @@ class Numbered:
         except OSError:
             return False
 
+    def ask(self):
+        """Something that people ask for; whether it is answered or refused makes no difference to the rows."""
+        what = self.rng.random()
+        if what < 0.5:
+            self.cluster.try_cli("run", "now", self.name)
+        elif what < 0.55:
+            runs = self.show("run", "list", self.name, "--limit", 1)
+            if runs:
+                self.cluster.try_cli("run", "cancel", self.name, runs[0]["run_id"])
+        elif what < 0.57:
+            self.agreement["data_retention_period_days"] = self.rng.randrange(5, 50)
+            (self.folder / "agreement.json").write_text(json.dumps(self.agreement))
+            self.cluster.try_cli("tenant", "apply", self.folder)
+
     def work(self, stop):
-        """Uploads, and runs by hand; until told to stop and the last file has been accepted."""
+        """Uploads, and what people ask for; until told to stop and the last file has been accepted."""
         try:
             while not stop.is_set():
                 path = self.write_file()
@@ -84,8 +99,7 @@ class Numbered:
                     assert time.monotonic() < deadline, f"{self.name}: {path.name} is not accepted within 120 s"
                     time.sleep(0.2)
                 self.files.append(path)
-                if self.rng.random() < 0.5:
-                    self.cluster.try_cli("run", "now", self.name)
+                self.ask()
                 stop.wait(self.rng.uniform(0.1, 1.5))
         except BaseException as problem:  # noqa: BLE001 - told by check()
             self.problem = problem
