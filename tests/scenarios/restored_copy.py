@@ -230,6 +230,23 @@ def in_the_middle_of_it_all(case):
     return copy
 
 
+def with_two_runs_that_are_read_again(case):
+    """One was delivered while the next one was in its source: both enter their source, one after the other."""
+    copy = case.copy()
+    with case.held(case.cluster.data / f"store/{TENANT}/{TENANT}.db"):
+        case.upload()
+        first = case.run_now()
+        case.wait_state(first, "DELIVERING")
+        with case.held(case.cluster.data / f"bus/{TENANT}.db"):
+            case.upload()
+            second = case.run_now()
+            case.wait_state(second, "SOURCE")
+            case.cluster.restore_state(copy)
+            case.wait_answer()
+    case.wait_state(second, "COMPLETED_WITH_REJECTS")
+    return copy
+
+
 def cancelled_since(case):
     file = case.upload("slow")
     run = case.run_now()
@@ -298,8 +315,8 @@ def a_new_agreement_since(case):
 
 CASES = [before_the_upload, twice_before_the_upload, with_a_file_that_waits, with_a_file_without_a_note,
          between_upload_and_claim, in_the_program, in_the_source, while_delivering, after_it_was_completed,
-         in_the_middle_of_it_all, cancelled_since, abandoned_since, failed_and_retried_since, a_new_tenant_since,
-         a_new_agreement_since]
+         in_the_middle_of_it_all, with_two_runs_that_are_read_again, cancelled_since, abandoned_since,
+         failed_and_retried_since, a_new_tenant_since, a_new_agreement_since]
 
 
 def main():
