@@ -1,7 +1,7 @@
 /* rest_schedules.c - when tenants are due, and what people do about it. */
 #include "coordinator/rest_handlers.h"
 
-enum { MAX_NEXT_TIMES = 1000 };
+enum { MAX_NEXT_TIMES = 1000, MAX_TEXT_BYTES = 256 };
 
 void mr_handle_show_schedule(mr_request *request)
 {
@@ -33,6 +33,16 @@ void mr_handle_list_schedules(mr_request *request)
     mr_request_view(request, 200, err, list, &error);
 }
 
+/* Neither schedules nor zones have more, so that messages may repeat them. */
+static bool is_short_ascii(const char *text)
+{
+    size_t size = 0;
+    for (; text[size] != '\0'; size++)
+        if (text[size] < ' ' || text[size] > '~' || size == MAX_TEXT_BYTES)
+            return false;
+    return true;
+}
+
 void mr_handle_preview_schedule(mr_request *request)
 {
     bool ok = true;
@@ -42,6 +52,13 @@ void mr_handle_preview_schedule(mr_request *request)
     const char *time_zone = mr_request_query(request, "time_zone");
     if (!ok)
         return;
+    if ((schedule != NULL && !is_short_ascii(schedule)) ||
+        (time_zone != NULL && !is_short_ascii(time_zone))) {
+        mr_request_error(request, 400,
+                         "query arguments \"schedule\" and \"time_zone\": at most %d bytes of ASCII",
+                         MAX_TEXT_BYTES);
+        return;
+    }
     if (schedule == NULL) {
         mr_request_error(request, 400, "query argument \"schedule\" is missing: five fields of cron");
         return;

@@ -321,6 +321,48 @@ static void what_the_service_refuses_is_a_status(void **state)
     assert_int_equal(GET("/tenants/client_a/files?ids=1,,2"), 400);
 }
 
+static void times_are_read_strictly(void **state)
+{
+    static const char *const wrong[] = {
+        "2026-02-30T00:00:00Z", "2026-03-01",           "2026-03-01T24:00:00Z",
+        "2026-03-01T00:00:00",  "2026-13-01T00:00:00Z", "1969-12-31T23:59:59Z",
+        "2026-03-01T00:00:60Z", "26-03-01T00:00:00Z",   "2026-03-01T00:00:00.5Z"};
+    char path[200];
+    (void)state;
+    assert_int_equal(GET("/schedules/next?schedule=@daily&from=2026-03-01T00:00:00Z&count=3"), 200);
+    assert_string_equal(
+        body, "{\"schedule\":\"@daily\",\"time_zone\":\"UTC\",\"from\":1772323200000,\"count\":3}\n");
+    assert_int_equal(GET("/schedules/next?schedule=@daily&from=2026-03-01T00:00Z"), 200);
+    assert_int_equal(GET("/schedules/next?schedule=@daily&from=2026-03-01T00:00:00.123Z"), 200);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        snprintf(path, sizeof path, "/schedules/next?schedule=@daily&from=%s", wrong[i]);
+        assert_int_equal(GET(path), 400);
+        expect_message("a time in UTC is expected, as in 2026-03-01T12:00:00Z");
+    }
+    assert_int_equal(GET("/schedules/next"), 400);
+    assert_int_equal(GET("/schedules/next?schedule=%ff"), 400);
+    assert_int_equal(GET("/schedules/next?schedule=@daily&time_zone=%0a"), 400);
+}
+
+static void schedules_are_suspended_and_filled_in(void **state)
+{
+    (void)state;
+    assert_int_equal(POST("/tenants/client_a/schedule/suspend", .data = "", .header = "Idempotency-Key: s1"),
+                     200);
+    assert_string_equal(body, "{\"tenant\":\"client_a\",\"suspended\":true}\n");
+    assert_string_equal(fake.last_key, "s1");
+    assert_int_equal(POST("/tenants/client_a/schedule/resume", .data = ""), 200);
+    assert_string_equal(body, "{\"tenant\":\"client_a\",\"suspended\":false}\n");
+    assert_int_equal(POST("/tenants/client_a/schedule/backfill", .data = ""), 400);
+    const char *span =
+        "/tenants/client_a/schedule/backfill?from=2026-03-01T00:00:00Z&to=2026-03-01T01:00:00Z";
+    char dry[200];
+    assert_int_equal(POST(span, .data = ""), 202);
+    assert_string_equal(body, "{\"from\":1772323200000,\"to\":1772326800000,\"dry_run\":false}\n");
+    snprintf(dry, sizeof dry, "%s&dry_run=true", span);
+    assert_int_equal(POST(dry, .data = ""), 200);
+}
+
 static void arguments_that_can_mean_nothing_are_refused(void **state)
 {
     (void)state;
@@ -679,6 +721,8 @@ int main(void)
         TEST(a_log_is_plain_text),
         TEST(the_service_is_told_who_asks),
         TEST(what_the_service_refuses_is_a_status),
+        TEST(times_are_read_strictly),
+        TEST(schedules_are_suspended_and_filled_in),
         TEST(arguments_that_can_mean_nothing_are_refused),
         TEST(a_file_in_a_form_is_stored),
         TEST(an_empty_file_is_a_file),
