@@ -133,7 +133,7 @@ static void an_upload_that_failed_leaves_nothing(void **state)
     mr_upload upload;
     json_t *answer = NULL, *files = NULL;
     mr_error error;
-    char in[300], aside[300], incoming[100];
+    char in[300], aside[300], incoming[300];
     snprintf(in, sizeof in, "%s/tenants/a/in", fixture->staging);
     snprintf(aside, sizeof aside, "%s/aside", fixture->dir);
     fixture_upload(fixture, "a", "first.csv", NULL);

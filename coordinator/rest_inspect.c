@@ -186,7 +186,7 @@ static mr_err find_dataset(mr_request *request, const mr_dataset **ret_dataset, 
 
 static mr_err download_config(mr_request *request, mr_props *config, mr_error *ret_error)
 {
-    const mr_dataset *dataset;
+    const mr_dataset *dataset = NULL;
     const char *run = mr_request_query(request, "run");
     char run_uid[64];
     mr_err err = find_dataset(request, &dataset, ret_error);

@@ -463,7 +463,7 @@ static void test_a_sink_beyond_the_end_of_its_topic_says_so(void **state)
 {
     fixture *f = *state;
     work_order order;
-    char command[200];
+    char command[300];
     order_init(f, &order, MR__PROTO__TASK_KIND__SINK, 1);
     start(f);
     send_packet(f, &order.message, false);
