@@ -63,7 +63,7 @@ static const char *form_of(mr_logical logical)
 static mr_err misfit(mr_slice text, const char *is, const char *what, char ret_misfit[MR_MISFIT_BYTES])
 {
     char shown[MR_SHOWN_BYTES];
-    snprintf(ret_misfit, MR_MISFIT_BYTES, "%.120s %s %.100s", mr_shown_text(text, shown), is, what);
+    snprintf(ret_misfit, MR_MISFIT_BYTES, "%.120s %s %.80s", mr_shown_text(text, shown), is, what);
     return MR_EINVALID;
 }
 

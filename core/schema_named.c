@@ -194,7 +194,7 @@ mr_err schema_parse_named(schema_parser *p, const schema_place *at, const json_t
 {
     const char *kind = json_string_value(json_object_get(json, "type"));
     field->type = *kind == 'e' ? MR_TYPE_ENUM : *kind == 'f' ? MR_TYPE_FIXED : MR_TYPE_RECORD;
-    named_type *named;
+    named_type *named = NULL;
     mr_shape *shape = mr_arena_alloc(&p->schema->arena, sizeof *shape);
     mr_err err = shape != NULL ? define(p, at, json, &named) : no_memory(p);
     if (err != MR_OK)
