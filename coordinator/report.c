@@ -3,6 +3,7 @@
 #include "coordinator/drive.h"
 #include "coordinator/error_budget.h"
 #include "coordinator/gone_sinks.h"
+#include "coordinator/report_check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -401,12 +402,15 @@ static mr_err take_status(mr_service *service, const char *incarnation, const Mr
     bool ours = task != NULL && task->epoch == status->epoch && strcmp(task->incarnation, incarnation) == 0 &&
                 (task->state == TASK_ASSIGNED || task->state == TASK_STOPPING);
     if (ours) {
+        mr_err err = mr_status_check(service, task, status, ret_error);
+        if (err != MR_OK)
+            return err;
         note_progress(service, task, status);
         bool fenced = !final && task->state == TASK_ASSIGNED && status->error != NULL &&
                       strcmp(status->error->class_, "fenced") == 0;
-        mr_err err = fenced                          ? answer_fenced(service, task, status, ret_error)
-                     : final && task->status != NULL ? decide_final(service, task, ret_error)
-                                                     : MR_OK;
+        err = fenced                          ? answer_fenced(service, task, status, ret_error)
+              : final && task->status != NULL ? decide_final(service, task, ret_error)
+                                              : MR_OK;
         if (err != MR_OK)
             return err;
     }

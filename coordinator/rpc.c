@@ -1,6 +1,7 @@
 /* rpc.c - see rpc.h. */
 #include "coordinator/rpc.h"
 
+#include "coordinator/complaints.h"
 #include "coordinator/name_map.h"
 #include "coordinator/rpc_queue.h"
 #include "core/fault.h"
@@ -14,11 +15,12 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-enum { WATCH_MS = 5000, HEADER_BYTES = 64, NAME_BYTES = 201, PEERS = 4096, COMPLAIN_MS = 10000 };
+enum { WATCH_MS = 5000, HEADER_BYTES = 64, NAME_BYTES = 201, PEERS = 4096, TRIM_MS = 1000 };
 
 /* What is known of an incarnation here: its connections, its parked watch, its process. */
 typedef struct rpc_peer {
     char incarnation[NAME_BYTES];
+    char who[MR_PIPE_PEER_BYTES]; /* the process or machine that it was first heard from */
     mr_rpc *rpc;
     uint32_t pipes[2];                  /* its reports and its watches may come on different connections */
     unsigned char header[HEADER_BYTES]; /* of the parked watch; header_size 0: none */
@@ -38,7 +40,8 @@ struct mr_rpc {
     mr_name_map peers;
     char boot_id[64];
     int64_t now_ms;
-    int64_t complained_ms;
+    int64_t trimmed_ms;
+    mr_complaints complaints;
     bool closing;
 };
 
@@ -90,6 +93,7 @@ static rpc_peer *find_peer(mr_rpc *rpc, const char *incarnation, bool watch, uin
             return NULL;
         *found = (rpc_peer){.rpc = rpc, .pidfd = -1};
         snprintf(found->incarnation, sizeof found->incarnation, "%s", incarnation);
+        mr_rpc_pipes_peer(mr_rpc_queue_pipes(rpc->queue), pipe, found->who);
         if (mr_name_map_put(&rpc->peers, found->incarnation, found) != MR_OK) {
             free(found);
             return NULL;
@@ -98,6 +102,18 @@ static rpc_peer *find_peer(mr_rpc *rpc, const char *incarnation, bool watch, uin
     found->pipes[watch] = pipe;
     found->heard_ms = rpc->now_ms;
     return found;
+}
+
+/* An incarnation is one life of one process: nobody else speaks for it. */
+static mr_err check_speaker(mr_rpc *rpc, const char *incarnation, uint32_t pipe, mr_error *ret_error)
+{
+    const rpc_peer *known = mr_name_map_get(&rpc->peers, incarnation);
+    char who[MR_PIPE_PEER_BYTES];
+    mr_rpc_pipes_peer(mr_rpc_queue_pipes(rpc->queue), pipe, who);
+    if (known == NULL || known->who[0] == '\0' || who[0] == '\0' || strcmp(known->who, who) == 0)
+        return MR_OK;
+    return mr_fail(ret_error, MR_EREFUSED, "incarnation %s is of %s, not of %s", incarnation, known->who,
+                   who);
 }
 
 /* --- a worker's process, when it is on this machine --- */
@@ -145,12 +161,13 @@ static void refuse(mr_rpc *rpc, const void *header, size_t header_size, const ch
 }
 
 /* Stray and hostile peers are told, and logged now and then. */
-static void complain(mr_rpc *rpc, const mr_error *error)
+static void refuse_message(mr_rpc *rpc, uint32_t pipe, const void *header, size_t header_size,
+                           const mr_error *error)
 {
-    if (rpc->now_ms - rpc->complained_ms < COMPLAIN_MS)
-        return;
-    rpc->complained_ms = rpc->now_ms;
-    mr_log_failure(MR_WARN, "message refused", error);
+    char who[MR_PIPE_PEER_BYTES];
+    mr_rpc_pipes_peer(mr_rpc_queue_pipes(rpc->queue), pipe, who);
+    mr_complain(&rpc->complaints, rpc->now_ms, "message refused", error->text, who);
+    refuse(rpc, header, header_size, error->text);
 }
 
 static void take_report(mr_rpc *rpc, const Mr__Proto__Report *report, uint32_t pipe, const void *header,
@@ -160,8 +177,7 @@ static void take_report(mr_rpc *rpc, const Mr__Proto__Report *report, uint32_t p
     mr_error error;
     bool new_one = false;
     if (mr_service_report(rpc->service, report, &ack, &new_one, &error) != MR_OK) {
-        complain(rpc, &error);
-        refuse(rpc, header, header_size, error.text);
+        refuse_message(rpc, pipe, header, header_size, &error);
         mr_ack_fini(&ack);
         return;
     }
@@ -182,6 +198,10 @@ static void take_report(mr_rpc *rpc, const Mr__Proto__Report *report, uint32_t p
 static void take_watch(mr_rpc *rpc, const Mr__Proto__Watch *watch, uint32_t pipe, const void *header,
                        size_t header_size)
 {
+    if (mr_service_desired_version(rpc->service, watch->incarnation) == 0) {
+        refuse(rpc, header, header_size, "this incarnation has not reported yet");
+        return;
+    }
     rpc_peer *peer = find_peer(rpc, watch->incarnation, true, pipe);
     if (peer == NULL || header_size > sizeof peer->header) {
         refuse(rpc, header, header_size, "too many workers");
@@ -202,11 +222,15 @@ static void take_message(mr_rpc *rpc, nng_msg *message, uint32_t pipe)
     const void *header = nng_msg_header(message);
     size_t header_size = nng_msg_header_len(message);
     if (mr_request_unpack(body, &request, &error) != MR_OK) {
-        complain(rpc, &error);
-        refuse(rpc, header, header_size, error.text);
+        refuse_message(rpc, pipe, header, header_size, &error);
         return;
     }
-    if (request->report != NULL)
+    const char *incarnation =
+        request->report != NULL ? request->report->incarnation : request->watch->incarnation;
+    mr_rpc_pipes_heard(mr_rpc_queue_pipes(rpc->queue), pipe, rpc->now_ms);
+    if (check_speaker(rpc, incarnation, pipe, &error) != MR_OK)
+        refuse_message(rpc, pipe, header, header_size, &error);
+    else if (request->report != NULL)
         take_report(rpc, request->report, pipe, header, header_size);
     else
         take_watch(rpc, request->watch, pipe, header, header_size);
@@ -222,6 +246,20 @@ static void take_end(mr_rpc *rpc, uint32_t pipe)
         if (peer->pipes[1] == pipe)
             peer->header_size = 0; /* the parked watch went with it */
         mr_service_disconnected(rpc->service, peer->incarnation);
+    }
+    mr_rpc_pipes_remove(mr_rpc_queue_pipes(rpc->queue), pipe);
+}
+
+static void trim_pipes(mr_rpc *rpc)
+{
+    mr_rpc_pipes *pipes = mr_rpc_queue_pipes(rpc->queue);
+    const char *why = NULL;
+    char who[MR_PIPE_PEER_BYTES];
+    rpc->trimmed_ms = rpc->now_ms;
+    for (uint32_t id; (id = mr_rpc_pipes_unwanted(pipes, rpc->now_ms, &why)) != 0;) {
+        mr_rpc_pipes_peer(pipes, id, who);
+        mr_complain(&rpc->complaints, rpc->now_ms, "connection refused", why, who);
+        (void)nng_pipe_close((nng_pipe){.id = id});
     }
 }
 
@@ -255,7 +293,7 @@ static void answer_watch(mr_rpc *rpc, rpc_peer *peer, bool known)
     else if (mr_service_desired(rpc->service, peer->incarnation, &body, &error) == MR_OK)
         mr_rpc_queue_send(rpc->queue, peer->header, peer->header_size, body.data, body.size);
     else
-        complain(rpc, &error); /* it asks again */
+        mr_complain(&rpc->complaints, rpc->now_ms, "assignments not sent", error.text, peer->who);
     peer->header_size = 0;
     mr_buf_fini(&body);
 }
@@ -265,6 +303,8 @@ int64_t mr_rpc_answer(mr_rpc *rpc, int64_t now_ms)
     int64_t wake_ms = INT64_MAX;
     rpc_peer *peer;
     rpc->now_ms = now_ms;
+    if (now_ms - rpc->trimmed_ms >= TRIM_MS)
+        trim_pipes(rpc);
     for (size_t at = 0; (peer = mr_name_map_next(&rpc->peers, &at)) != NULL;) {
         if (peer->header_size == 0)
             continue;

@@ -202,11 +202,32 @@ static void a_former_incarnation_is_refused(void **state)
     (void)state;
     nng_socket client = dial();
     report_from(client, "life");
-    report_from(client, "next-life");
+    nng_close(client);
+    client = dial();
+    Mr__Proto__Reply *reply = NULL;
+    do { /* until the end of the former connection is seen */
+        mr_reply_close(&reply);
+        send_report(client, "next-life");
+        reply = receive(client, DEADLINE_MS);
+        assert_non_null(reply);
+    } while (reply->ack == NULL);
+    mr_reply_close(&reply);
     send_report(client, "life");
-    Mr__Proto__Reply *reply = receive(client, DEADLINE_MS);
+    reply = receive(client, DEADLINE_MS);
     assert_non_null(reply);
     assert_int_equal(strncmp(reply->refused, MR_REFUSED_REPLACED, strlen(MR_REFUSED_REPLACED)), 0);
+    mr_reply_close(&reply);
+    nng_close(client);
+}
+
+static void a_watch_before_the_first_report_is_refused(void **state)
+{
+    (void)state;
+    nng_socket client = dial();
+    send_watch(client, 0);
+    Mr__Proto__Reply *reply = receive(client, DEADLINE_MS);
+    assert_non_null(reply);
+    assert_string_equal(reply->refused, "this incarnation has not reported yet");
     mr_reply_close(&reply);
     nng_close(client);
 }
@@ -284,6 +305,7 @@ int main(void)
         TEST(a_watch_is_parked_until_something_changes),
         TEST(a_newer_watch_replaces_the_parked_one),
         TEST(a_former_incarnation_is_refused),
+        TEST(a_watch_before_the_first_report_is_refused),
         TEST(hostile_messages_are_refused_and_nothing_else_happens),
         TEST(peers_that_leave_at_once_do_not_end_the_service),
         TEST(peers_that_leave_half_a_header_do_not_end_the_service),

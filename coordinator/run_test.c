@@ -442,9 +442,119 @@ static void a_new_incarnation_owns_nothing(void **state)
     fixture_apply(fixture, "a", NEVER, "");
     to_source(fixture, "a");
     int64_t epoch = fixture_assignment(fixture, "rows-source")->epoch;
+    mr_service_disconnected(fixture->service, fixture->incarnation);
     snprintf(fixture->incarnation, sizeof fixture->incarnation, "second-life");
     fixture_report(fixture, NULL, 0); /* even within the grace after the start */
     assert_true(fixture_assignment(fixture, "rows-source")->epoch > epoch);
+}
+
+/* Nothing of it is taken, nothing acknowledged, and status says so. */
+static void expect_refused(service_fixture *fixture, fixture_status *lie, const char *why)
+{
+    json_t *view = NULL;
+    assert_false(fixture_say(fixture, lie));
+    assert_int_equal(mr_service_status(fixture->service, &view, NULL), MR_OK);
+    char *problems = json_dumps(json_object_get(view, "problems"), JSON_COMPACT);
+    if (strstr(problems, why) == NULL)
+        fail_msg("\"%s\" is not in %s", why, problems);
+    free(problems);
+    json_decref(view);
+}
+
+static void what_a_source_cannot_have_read_is_not_taken(void **state)
+{
+    service_fixture *fixture = *state;
+    fixture_status lie;
+    fixture_apply(fixture, "a", NEVER, "");
+    to_source(fixture, "a");
+    fixture_source_ended(&lie, fixture_assignment(fixture, "rows-source"), 0, 2, 0);
+    lie.source.read = 3;
+    expect_refused(fixture, &lie, "read is not filtered + rejected + produced");
+    fixture_source_ended(&lie, fixture_assignment(fixture, "rows-source"), 0, 2, 0);
+    lie.source.read = lie.source.produced = UINT64_MAX;
+    expect_refused(fixture, &lie, "a count that no file has rows for");
+    fixture_source_ended(&lie, fixture_assignment(fixture, "rows-source"), 0, 2, 0);
+    lie.source.run_uid = "another";
+    expect_refused(fixture, &lie, "it reads another run");
+    fixture_source_ended(&lie, fixture_assignment(fixture, "rows-source"), 0, 2, 0);
+    lie.status.kind = MR__PROTO__TASK_KIND__FENCE;
+    expect_refused(fixture, &lie, "it is of another kind");
+    fixture_source_ended(&lie, fixture_assignment(fixture, "rows-source"), 0, 2, 0);
+    lie.status.state = MR__PROTO__TASK_STATE__RUNNING;
+    fixture_say(fixture, &lie);
+    fixture_source_ended(&lie, fixture_assignment(fixture, "rows-source"), 0, 1, 1);
+    expect_refused(fixture, &lie, "its counts shrink");
+    fixture_source_ended(&lie, fixture_assignment(fixture, "rows-source"), 0, 2, 0);
+    assert_true(fixture_say(fixture, &lie));
+    assert_string_equal(fixture_run_state(fixture, "a"), "DELIVERING");
+}
+
+static void what_a_sink_cannot_have_delivered_is_not_taken(void **state)
+{
+    service_fixture *fixture = *state;
+    fixture_status lie;
+    char uid[64], other[64];
+    fixture_apply(fixture, "b", NEVER, "");
+    to_source(fixture, "b");
+    newest_uid(fixture, "b", other);
+    fixture_apply(fixture, "a", NEVER, "");
+    to_source(fixture, "a");
+    newest_uid(fixture, "a", uid);
+    for (size_t i = 0; i < fixture->desired->assignments->n_assignments; i++) {
+        const Mr__Proto__Assignment *one = fixture->desired->assignments->assignments[i];
+        if (strcmp(one->id->tenant, "a") == 0 && strcmp(one->id->connector, "rows-source") == 0)
+            fixture_source_ended(&lie, one, 0, 2, 0);
+    }
+    fixture_say(fixture, &lie);
+    fixture_delivered(&lie, fixture_assignment(fixture, "rows-store"), uid, 2, 2, 2);
+    lie.partition.end = 1;
+    expect_refused(fixture, &lie, "its position lies behind the end of the log");
+    fixture_delivered(&lie, fixture_assignment(fixture, "rows-store"), uid, 2, 2, 3);
+    expect_refused(fixture, &lie, "it counts more than lies below its position");
+    fixture_delivered(&lie, fixture_assignment(fixture, "rows-store"), uid, 2, 10, 3);
+    expect_refused(fixture, &lie, "it delivers more than its run produced");
+    fixture_delivered(&lie, fixture_assignment(fixture, "rows-store"), other, 2, 2, 2);
+    expect_refused(fixture, &lie, "it delivers a run of another tenant");
+    fixture_delivered(&lie, fixture_assignment(fixture, "rows-store"), uid, 2, 10, 1);
+    fixture_say(fixture, &lie);
+    assert_int_equal(ledger(fixture, "a", "delivered"), 1);
+    fixture_delivered(&lie, fixture_assignment(fixture, "rows-store"), uid, 2, 10, 0);
+    expect_refused(fixture, &lie, "its counts shrink");
+    assert_int_equal(ledger(fixture, "a", "delivered"), 1);
+}
+
+static void a_program_seals_nothing_but_its_own_attempt(void **state)
+{
+    service_fixture *fixture = *state;
+    fixture_status lie;
+    fixture_apply(fixture, "a", NEVER, "");
+    fixture_report(fixture, NULL, 0);
+    fixture_upload(fixture, "a", "rows.csv", NULL);
+    run_now(fixture, "a");
+    fixture_report(fixture, NULL, 0);
+    fixture_sealed(&lie, fixture_assignment(fixture, "program"));
+    lie.program.sealed_dir = "runs/another/sealed-1";
+    expect_refused(fixture, &lie, "its sealed folder is not the one of its attempt");
+    fixture_sealed(&lie, fixture_assignment(fixture, "program"));
+    assert_true(fixture_say(fixture, &lie));
+}
+
+static void a_living_worker_is_not_replaced(void **state)
+{
+    service_fixture *fixture = *state;
+    Mr__Proto__Report report = MR__PROTO__REPORT__INIT;
+    mr_ack ack;
+    mr_error error;
+    bool new_one;
+    fixture_report(fixture, NULL, 0);
+    report.worker = "w1";
+    report.incarnation = "impostor";
+    report.host = "elsewhere";
+    assert_int_equal(mr_service_report(fixture->service, &report, &ack, &new_one, &error), MR_EREFUSED);
+    assert_non_null(strstr(error.text, "w1 is alive already"));
+    fixture_pass(fixture, 4000); /* silent */
+    assert_int_equal(mr_service_report(fixture->service, &report, &ack, &new_one, &error), MR_OK);
+    assert_true(new_one);
 }
 
 static void a_stored_epoch_is_jumped_over(void **state)
@@ -708,6 +818,10 @@ int main(void)
         TEST(too_many_rejected_rows_fail_the_run),
         TEST(a_lost_worker_gives_its_task_a_new_epoch),
         TEST(a_new_incarnation_owns_nothing),
+        TEST(what_a_source_cannot_have_read_is_not_taken),
+        TEST(what_a_sink_cannot_have_delivered_is_not_taken),
+        TEST(a_program_seals_nothing_but_its_own_attempt),
+        TEST(a_living_worker_is_not_replaced),
         TEST(a_stored_epoch_is_jumped_over),
         TEST(a_fenced_task_that_still_owns_its_assignment_is_told_so),
         TEST(a_due_time_without_files_is_skipped_without_a_task),

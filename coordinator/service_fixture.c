@@ -203,7 +203,6 @@ void fixture_sealed(fixture_status *out, const Mr__Proto__Assignment *assignment
     out->status.program = &out->program;
     out->program.run_uid = out->run_uid;
     out->program.sealed = 1;
-    out->program.sealed_dir = "runs/x/claimed";
     out->program.manifest_sha256 = "aa";
 }
 

@@ -7,6 +7,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { WORKERS_MAX = 1000 };
+
 enum { RECONNECT_MS = 300, SILENCE_MS = 3000, FORGET_MS = 24 * 3600 * 1000 };
 
 static const char *const state_names[] = {"alive", "silent", "lost", "leaving"};
@@ -59,12 +61,49 @@ static void note_capacity(mr_service *service, mr_worker *worker, const Mr__Prot
                MR_STR("worker", worker->name));
 }
 
+static bool gone(const mr_worker *worker)
+{
+    return worker->state == WORKER_LOST || worker->state == WORKER_SILENT;
+}
+
+static void forget(mr_service *service, mr_worker *worker)
+{
+    mr_name_map_remove(&service->workers, worker->name);
+    mr_name_map_remove(&service->incarnations, worker->incarnation);
+    free(worker);
+}
+
+/* For one more worker: the one that is gone for longest is forgotten. */
+static mr_err make_room(mr_service *service, mr_error *ret_error)
+{
+    mr_worker *worker, *oldest = NULL;
+    if (service->workers.count < WORKERS_MAX)
+        return MR_OK;
+    for (size_t at = 0; (worker = mr_name_map_next(&service->workers, &at)) != NULL;)
+        if (gone(worker) && (oldest == NULL || worker->since_ms < oldest->since_ms))
+            oldest = worker;
+    if (oldest == NULL)
+        return mr_fail(ret_error, MR_EREFUSED, "there are %d workers already", WORKERS_MAX);
+    forget(service, oldest);
+    return MR_OK;
+}
+
+/* One that is connected and reports is not replaced by another of its name. */
+static bool lives(const mr_service *service, const mr_worker *worker)
+{
+    return worker->state == WORKER_ALIVE && worker->disconnected_ms == 0 &&
+           service->now_ms - worker->last_report_ms < SILENCE_MS;
+}
+
 mr_err mr_worker_report(mr_service *service, const Mr__Proto__Report *report, bool *ret_new,
                         mr_error *ret_error)
 {
     mr_worker *worker = mr_name_map_get(&service->workers, report->worker);
     bool new_one = worker == NULL || strcmp(worker->incarnation, report->incarnation) != 0;
     if (worker == NULL) {
+        mr_err err = make_room(service, ret_error);
+        if (err != MR_OK)
+            return err;
         worker = calloc(1, sizeof *worker);
         if (worker == NULL)
             return mr_fail(ret_error, MR_ENOMEM, "workers: out of memory");
@@ -78,6 +117,10 @@ mr_err mr_worker_report(mr_service *service, const Mr__Proto__Report *report, bo
                        MR_REFUSED_REPLACED ": %s of worker %s by a newer one: stop it, or give "
                                            "each worker a name of its own",
                        report->incarnation, report->worker);
+    } else if (new_one && lives(service, worker)) {
+        return mr_fail(ret_error, MR_EREFUSED,
+                       "worker %s is alive already, as incarnation %s: give each worker a name of its own",
+                       report->worker, worker->incarnation);
     }
     if (new_one) {
         mr_err err = begin_life(service, worker, report->incarnation, ret_error);
@@ -142,11 +185,6 @@ bool mr_service_worker_pid(mr_service *service, const char *incarnation, const c
 
 /* --- time passes --- */
 
-static bool gone(const mr_worker *worker)
-{
-    return worker->state == WORKER_LOST || worker->state == WORKER_SILENT;
-}
-
 /* One that left in order, and whose tasks were given away, is not missed. */
 static bool left(const mr_worker *worker)
 {
@@ -184,11 +222,8 @@ void mr_workers_check(mr_service *service)
         if (left(worker) || (gone(worker) && worker->since_ms + FORGET_MS < service->now_ms))
             old = worker;
     }
-    if (old != NULL) {
-        mr_name_map_remove(&service->workers, old->name);
-        mr_name_map_remove(&service->incarnations, old->incarnation);
-        free(old);
-    }
+    if (old != NULL)
+        forget(service, old);
 }
 
 /* --- its tasks --- */

@@ -1,21 +1,19 @@
-"""Stray and hostile peers: what they send is refused, the log tells it once, memory stays flat, and meanwhile those who
-behave are served."""
+"""Stray and hostile clients of the REST API: what they send is refused, the log tells it once, memory stays flat, and
+meanwhile those who behave are served."""
 import json
 import pathlib
-import resource
 import socket
 import sys
-import threading
 import time
-import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness import checks  # noqa: E402
 from harness.cluster import FREES_AT_ONCE, ROOT, Cluster, wait_for  # noqa: E402
+from harness.many_peers import GoodClient, allow_files, files_of, send  # noqa: E402
 
 TENANT = ROOT / "tenants/client_a"
 CROWD = 10000
-GROWTH_KB = 96 * 1024
+GROWTH_KB = 48 * 1024
 SETTINGS = {"rest.head.ms": 2000, "rest.idle.ms": 4000, "rest.slow.ms": 3000}
 HOST = b"Host: localhost\r\n"
 QUERY = b"POST /tenants/client_a/query HTTP/1.1\r\n" + HOST
@@ -51,17 +49,8 @@ ODD_REQUESTS = [
 ]
 
 
-# --- REST -----------------------------------------------------------------------------------------------------------
-
 def connect(cluster):
     return socket.create_connection(("127.0.0.1", cluster.port), timeout=30)
-
-
-def send(sock, data):
-    try:
-        sock.sendall(data)
-    except (ConnectionResetError, BrokenPipeError):
-        pass  # it has heard enough
 
 
 def answer_of(sock):
@@ -91,39 +80,6 @@ def odd_requests(cluster):
         assert answer_of(sock).count(b"200 OK") == 3
 
 
-class GoodClient(threading.Thread):
-    """Asks for the status all the time; each answer must come within a second."""
-
-    def __init__(self, cluster):
-        super().__init__(daemon=True)
-        self.cluster, self.ended, self.took, self.problems = cluster, threading.Event(), [], []
-
-    def run(self):
-        while not self.ended.wait(0.05):
-            begun = time.monotonic()
-            try:
-                with urllib.request.urlopen(self.cluster.url + "/status", timeout=10) as answer:
-                    assert "healthy" in json.loads(answer.read())
-            except OSError as problem:
-                self.problems.append(problem)
-            self.took.append(time.monotonic() - begun)
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *_):
-        self.ended.set()
-        self.join()
-        print(f"  {len(self.took)} answers to a good client, the slowest after {max(self.took, default=0) * 1000:.0f} ms")
-        assert not self.problems, self.problems[:3]
-        assert len(self.took) > 3 and max(self.took) < 1, sorted(self.took)[-5:]
-
-
-def files_of(process):
-    return len(list(pathlib.Path(f"/proc/{process.child.pid}/fd").iterdir()))
-
-
 def crowd(cluster):
     """Ten thousand connections that send nothing, half a head, a body without end, or garbage; all stay open."""
     parts = (b"", GET, QUERY + b"Content-Length: 100000\r\n\r\n{", b"\0\1\2\3")
@@ -151,8 +107,6 @@ def slow_readers(cluster):
         sock.close()
 
 
-# --- all of it ------------------------------------------------------------------------------------------------------
-
 def main_job(cluster):
     cluster.cli("upload", "client_a", TENANT / "sample.csv")
     cluster.cli("run", "now", "client_a", "--wait")
@@ -161,11 +115,6 @@ def main_job(cluster):
 
 def refusals(cluster):
     return cluster.coordinator.log.read_text(errors="replace").count('event="connection refused"')
-
-
-def allow_files(count):
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, count), max(hard, count)))
 
 
 def main():
@@ -184,7 +133,7 @@ def main():
         told, most = refusals(cluster), (time.monotonic() - begun) / 10 + 1
         assert 1 <= told <= most, f"{told} refusals are logged in {most * 10:.0f} s"
         wait_for("all is well", lambda: cluster.json("status")["healthy"])
-    print("hostile peers were refused, and nobody else noticed")
+    print("hostile clients were refused, and nobody else noticed")
 
 
 if __name__ == "__main__":
