@@ -29,6 +29,7 @@ struct fake_coordinator {
     bool acknowledge;
     bool closing;
     const char *refusal;
+    mr_slice odd; /* data NULL: none */
 };
 
 static struct timespec after_ms(long ms)
@@ -66,20 +67,27 @@ static nng_msg *receive(const server *s)
     return nng_aio_result(s->aio) == 0 ? nng_aio_get_msg(s->aio) : NULL;
 }
 
-static void answer(const server *s, Mr__Proto__Reply *reply)
+static void answer_bytes(const server *s, mr_slice bytes)
 {
-    mr_buf packed = {0};
     nng_msg *message;
-    reply->protocol = MR_PROTOCOL;
-    if (mr_reply_pack(reply, &packed, NULL) != MR_OK || nng_msg_alloc(&message, 0) != 0)
+    if (nng_msg_alloc(&message, 0) != 0)
         abort();
-    nng_msg_append(message, packed.data, packed.size);
-    mr_buf_fini(&packed);
+    nng_msg_append(message, bytes.data, bytes.size);
     nng_aio_set_msg(s->aio, message);
     nng_ctx_send(s->ctx, s->aio);
     nng_aio_wait(s->aio);
     if (nng_aio_result(s->aio) != 0)
         nng_msg_free(message);
+}
+
+static void answer(const server *s, Mr__Proto__Reply *reply)
+{
+    mr_buf packed = {0};
+    reply->protocol = MR_PROTOCOL;
+    if (mr_reply_pack(reply, &packed, NULL) != MR_OK)
+        abort();
+    answer_bytes(s, mr_buf_slice(&packed));
+    mr_buf_fini(&packed);
 }
 
 /* Under the lock. */
@@ -97,7 +105,11 @@ static void answer_report(fake_coordinator *f, const server *s, Mr__Proto__Reque
     f->refusal = NULL;
     acknowledge_ended(f, request->report, &ack, ids, epochs);
     reply.ack = &ack;
-    answer(s, &reply);
+    if (f->odd.data != NULL)
+        answer_bytes(s, f->odd);
+    else
+        answer(s, &reply);
+    f->odd = (mr_slice){0};
     pthread_cond_broadcast(&f->changed);
 }
 
@@ -272,6 +284,13 @@ void fake_refuse_once(fake_coordinator *f, const char *reason)
 {
     pthread_mutex_lock(&f->lock);
     f->refusal = reason;
+    pthread_mutex_unlock(&f->lock);
+}
+
+void fake_answer_once(fake_coordinator *f, mr_slice bytes)
+{
+    pthread_mutex_lock(&f->lock);
+    f->odd = bytes;
     pthread_mutex_unlock(&f->lock);
 }
 

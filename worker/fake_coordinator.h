@@ -15,6 +15,8 @@ void fake_assign(fake_coordinator *f, const char *connector, Mr__Proto__TaskKind
 void fake_unassign(fake_coordinator *f, const char *connector);
 void fake_acknowledge(fake_coordinator *f, bool on); /* of ended tasks; off at first */
 void fake_refuse_once(fake_coordinator *f, const char *reason);
+/* The next report is answered with these bytes. They are borrowed. */
+void fake_answer_once(fake_coordinator *f, mr_slice bytes);
 
 /* Waits until a report shows the task in this state, at most 10 s; NULL: it did not. The caller's to close.
  */

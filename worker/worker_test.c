@@ -315,6 +315,41 @@ static void replaced_worker_kills_its_tasks_and_goes_on_as_another(void **state)
     assert_int_not_equal(expect_running(f, "sink"), pid);
 }
 
+static int count_in_log(const fixture *f, const char *words)
+{
+    char line[4096];
+    int count = 0;
+    snprintf(line, sizeof line, "%s/log", f->dir);
+    FILE *log = fopen(line, "r");
+    assert_non_null(log);
+    while (fgets(line, sizeof line, log) != NULL)
+        count += strstr(line, words) != NULL;
+    fclose(log);
+    return count;
+}
+
+static void answers_that_are_none_change_nothing(void **state)
+{
+    static const mr_slice odd[] = {
+        {"", 0},
+        {"\xff\xff\xff", 3},
+        {"\x08\x07", 2},                         /* of protocol 7 */
+        {"\x08\x01\x1a\x04\x08\x05\x12\x00", 8}, /* gives out a task without an id */
+        {"\x08\x01\x12\x02\x10\x05", 6},         /* acknowledges an epoch of no task */
+    };
+    fixture *f = *state;
+    assign(f, "sink", KIND(SINK), "run");
+    int pid = expect_running(f, "sink");
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        fake_answer_once(f->coordinator, odd[i]);
+        assert_true(fake_wait_reports(f->coordinator, 2));
+        assert_int_equal(expect_running(f, "sink"), pid);
+        assert_int_equal(count_in_log(f, "the coordinator's answer is of no use"), (int)i + 1);
+    }
+    assign(f, "second", KIND(SINK), "run");
+    assert_int_not_equal(expect_running(f, "second"), pid);
+}
+
 static void tasks_run_on_while_the_coordinator_is_away(void **state)
 {
     fixture *f = *state;
@@ -435,6 +470,7 @@ int main(void)
         TEST(tasks_die_with_a_killed_worker),
         TEST(next_life_of_a_worker_owns_nothing_and_works),
         TEST(replaced_worker_kills_its_tasks_and_goes_on_as_another),
+        TEST(answers_that_are_none_change_nothing),
         TEST(tasks_run_on_while_the_coordinator_is_away),
         TEST(leaving_worker_stops_its_tasks_and_exits_with_success),
         TEST(second_signal_ends_a_leaving_worker_at_once),
