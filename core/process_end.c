@@ -1,6 +1,7 @@
 #include "core/process_end.h"
 
-#include <sched.h>
+#include "core/priority.h"
+
 #include <signal.h>
 #include <time.h>
 #include <unistd.h>
@@ -60,23 +61,12 @@ static void take_the_rest(hunt *self, mr_process_table *table)
     }
 }
 
-/* Among hundreds of processes that all want to run, each in a session of its own, we would come too late each
- * time. Without the right to it (not root) RLIMIT_NPROC bounds what can be started. */
-static int go_first(struct sched_param *former)
-{
-    const struct sched_param first = {.sched_priority = 1};
-    int policy = sched_getscheduler(0);
-    if (policy < 0 || sched_getparam(0, former) != 0 || sched_setscheduler(0, SCHED_RR, &first) != 0)
-        return -1;
-    return policy;
-}
-
 size_t mr_process_trees_kill(mr_process_table *table, mr_process_root is_root, void *arg)
 {
     hunt self = {.is_root = is_root, .arg = arg, .self = getpid(), .running = 1};
     size_t killed = 0;
-    struct sched_param former;
-    int policy = go_first(&former);
+    mr_priority former =
+        mr_priority_raise(); /* without the right to it RLIMIT_NPROC bounds what can be started */
     for (int look = 0; look < LOOKS && self.running > 0; look++) {
         self.running = 0;
         if (mr_process_table_look(table, on_process, &self, NULL) != MR_OK)
@@ -88,7 +78,6 @@ size_t mr_process_trees_kill(mr_process_table *table, mr_process_root is_root, v
     for (size_t i = 0; i < table->count; i++)
         if (table->items[i].taken && !is_over(&table->items[i]) && kill(table->items[i].pid, SIGKILL) == 0)
             killed++;
-    if (policy >= 0)
-        (void)sched_setscheduler(0, policy, &former);
+    mr_priority_restore(&former);
     return killed;
 }

@@ -1,6 +1,7 @@
 #include "task/program_process.h"
 
 #include "core/fault.h"
+#include "core/priority.h"
 #include "core/text_value.h"
 #include "task/clock.h"
 #include "task/process_tree.h"
@@ -263,6 +264,7 @@ static bool is_over(program *self)
 static void watch(program *self, int pidfd)
 {
     bool open = true;
+    mr_priority former = mr_priority_raise(); /* little to do, and that before any runaway */
     while (!is_over(self)) {
         struct pollfd fds[] = {{.fd = open ? self->output : -1, .events = POLLIN},
                                {.fd = pidfd, .events = POLLIN}};
@@ -271,6 +273,7 @@ static void watch(program *self, int pidfd)
             open = read_output(self);
         end_if_due(self);
     }
+    mr_priority_restore(&former);
 }
 
 /* The tail was cut at a byte: what is no whole character at its start goes. */

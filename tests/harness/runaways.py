@@ -3,7 +3,10 @@
 Should Millrace fail to end one, it ends by itself: each
 is bounded, well beyond what it may do (the fork bomb by tokens in a pipe). MARK in the environment of all their processes tells them apart.
 """
+import json
+
 MARK = "MILLRACE_RUNAWAY"
+EATERS = ("greedy", "growing", "many")  # of memory
 
 HEAD = """
 import os, pathlib, signal, sys, time
@@ -96,3 +99,19 @@ except OSError:
 
 def text(name):
     return HEAD + RUNAWAYS[name][0] + "\n"
+
+
+def write_tenant(folder, name, program, attempts=1, deadline=20, memory="8Gi"):
+    (folder / "program").mkdir(parents=True, exist_ok=True)
+    (folder / "agreement.json").write_text(json.dumps({
+        "client": name, "schedule": "0 0 1 1 *", "attempts": attempts,
+        "resources": {"requests": {"memory": "32Mi", "cpu": "50m"},
+                      "limits": {"memory": memory, "cpu": "100m", "disk": "16Mi", "processes": 40}},
+        "program": {"command": ["sh", "-c", 'exec python3 "$PROGRAM_DIR/main.py"'],
+                    "deadline_seconds": deadline, "env": {MARK: name}}}))
+    (folder / "dataset.json").write_text(json.dumps({
+        "name": "rows", "file_type": "csv", "key_space": name, "csv.first.row.as.header": True,
+        "schema": {"type": "record", "name": "rows", "fields": [
+            {"name": "serial", "type": "long"}, {"name": "key", "type": "int"}, {"name": "text", "type": "string"}]},
+        "primary_key": ["serial"]}))
+    (folder / "program/main.py").write_text(program)

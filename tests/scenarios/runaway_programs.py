@@ -2,7 +2,6 @@
 
 The neighbour's runs go on beside each and succeed; coordinator and worker keep their pids and stay small.
 """
-import json
 import os
 import pathlib
 import sys
@@ -11,27 +10,11 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness.cluster import Cluster, wait_for  # noqa: E402
-from harness.runaways import MARK, RUNAWAYS, text  # noqa: E402
+from harness.runaways import EATERS, MARK, RUNAWAYS, text, write_tenant  # noqa: E402
 
 LONG = True
 ROWS = 50
 MEMORY_MIB = 400  # of a process of the asan build, which is many times that of a release one
-EATERS = ("greedy", "growing", "many")
-
-
-def write_tenant(folder, name, program, attempts=1, deadline=20, memory="1Gi"):
-    (folder / "program").mkdir(parents=True, exist_ok=True)
-    (folder / "agreement.json").write_text(json.dumps({
-        "client": name, "schedule": "0 0 1 1 *", "attempts": attempts,
-        "resources": {"requests": {"memory": "32Mi", "cpu": "50m"}, "limits": {"memory": memory, "cpu": "100m", "disk": "16Mi", "processes": 40}},
-        "program": {"command": ["sh", "-c", 'exec python3 "$PROGRAM_DIR/main.py"'],
-                    "deadline_seconds": deadline, "env": {MARK: name}}}))
-    (folder / "dataset.json").write_text(json.dumps({
-        "name": "rows", "file_type": "csv", "key_space": name, "csv.first.row.as.header": True,
-        "schema": {"type": "record", "name": "rows", "fields": [
-            {"name": "serial", "type": "long"}, {"name": "key", "type": "int"}, {"name": "text", "type": "string"}]},
-        "primary_key": ["serial"]}))
-    (folder / "program/main.py").write_text(program)
 
 
 def marked(name):
@@ -65,7 +48,7 @@ def check_one(cluster, folder, name, number):
     words = RUNAWAYS[name][1]
     quick = name in ("late", "deaf", "stopped")
     write_tenant(folder / "wild", "wild", text(name), attempts=2 if name == "exits" else 1, deadline=2 if quick else 60,
-                 memory="96Mi" if name in EATERS else "1Gi")
+                 memory="96Mi" if name in EATERS else "8Gi")
     cluster.cli("tenant", "apply", folder / "wild")
     upload(cluster, folder, "wild", number)
     upload(cluster, folder, "neighbour", number)
