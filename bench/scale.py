@@ -42,6 +42,17 @@ def restart(crowd):
     return time.monotonic() - begun
 
 
+def alone(cluster, tenants):
+    """How late the run of one more tenant begins, which is due in a minute of its own."""
+    one = Crowd(cluster, tenants + 1)
+    one.names = one.names[-1:]
+    due, schedule = next_minute(2)
+    one.apply(schedule)
+    one.upload()
+    one.wait_complete(due, 60)
+    return one.lateness()[0]
+
+
 def say(what, text):
     print(f"{what:44} {text}", flush=True)
 
@@ -80,6 +91,7 @@ def main():
         spent = sum(cpu_seconds(process) for process in (cluster.coordinator, *cluster.workers)) - sum(before)
         say("CPU of coordinator and worker while idle", f"{spent / 10 * 100:.2f} %")
         say("resident memory of the coordinator", f"{cluster.coordinator.resident_kb() / 1024:.1f} MiB")
+        say("a run that is due alone begins (goal 100 ms)", f"{alone(cluster, options.tenants) * 1000:.0f} ms after its time")
         say("start of the coordinator with its history", f"{restart(crowd) * 1000:.0f} ms")
 
 

@@ -50,7 +50,7 @@ class Crowd:
         return answer, time.monotonic() - begun
 
     def runs(self):
-        return rest.call(self.cluster, "GET", f"/runs?limit={2 * len(self.names)}")[1]
+        return rest.call(self.cluster, "GET", f"/runs?limit={2 * len(self.names) + 10}")[1]
 
     def wait_complete(self, due, seconds):
         """Until each tenant has a finished run; seconds after `due` at which that was seen, and times of status."""
@@ -77,7 +77,7 @@ class Crowd:
 
     def lateness(self):
         """Seconds from the time a run was due to when it began, for each."""
-        return [moment(run["created_at"]) - moment(run["due"]) for run in self.runs() if run["due"]]
+        return [moment(run["created_at"]) - moment(run["due"]) for run in self.runs() if run["due"] and run["tenant"] in self.names]
 
     def processes(self):
         """Children of the workers."""
