@@ -111,8 +111,6 @@ static bool check_unicode_escape(json_checker *c, const char *backslash)
     if (unit < 0)
         return fail_at(c, backslash, "\\u needs four hexadecimal digits");
     c->at += 4;
-    if (unit == 0)
-        return fail_at(c, backslash, "NUL is not allowed");
     if (unit < 0xD800 || unit > 0xDFFF)
         return true;
     if (unit <= 0xDBFF && take(c, '\\') && take(c, 'u')) {

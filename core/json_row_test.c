@@ -125,6 +125,12 @@ static void strings_are_without_escapes(void **state)
     assert_int_equal(v[6].type, MR_TYPE_BYTES);
     assert_int_equal(v[6].size, 4);
     assert_memory_equal(v[6].data, "a\xff\x80z", 4);
+    v = row(f, "{\"must\":\"\",\"data\":\"\\u0000\\u0001\",\"none\\u0000\":\"\\u0000\",\"id\\u0000\":7}");
+    assert_int_equal(v[0].integer, -7);
+    assert_int_equal(v[6].size, 2);
+    assert_memory_equal(v[6].data, "\0\1", 2);
+    refused(f, "{\"must\":\"a\\u0000\"}",
+            "column must: \"a\\x00\" is not valid UTF-8, or holds a NUL, at byte 9");
     refused(f, "{\"data\":\"\\u0100\"}",
             "column data: bytes are written as characters up to U+00FF, at byte 9");
 }
@@ -186,7 +192,6 @@ static void what_is_no_json_is_refused_with_its_place(void **state)
         {"{\"a\":\"\\", "7: an unknown escape"},
         {"{\"a\":\"\\x\"}", "7: an unknown escape"},
         {"{\"a\":\"\\u12g4\"}", "7: \\u needs four hexadecimal digits"},
-        {"{\"a\":\"\\u0000\"}", "7: NUL is not allowed"},
         {"{\"a\":\"\\ud800\"}", "7: half of a surrogate pair"},
         {"{\"a\":\"\\ud800\\u0041\"}", "7: half of a surrogate pair"},
         {"{\"a\":\"\\udc00\"}", "7: half of a surrogate pair"},
@@ -298,6 +303,8 @@ static void reasons_name_the_place_in_nested_values(void **state)
             "column by.\"\\xC3\\xA9 \": a number is not a record P, at byte 14");
     refused(f, "{\"by\":{\"a\":{\"x\":1},\"a\":{\"x\":1}}}",
             "not JSON: byte 20: a name stands twice in an object");
+    refused(f, "{\"by\":{\"k\\u0000\":{\"x\":1}}}",
+            "column by.\"k\\x5Cu0000\": a key holds a NUL, at byte 9");
     refused(f, "{\"sum\":1e2}", "column sum: \"1e2\" is not a decimal number, at byte 8");
     refused(f, "{\"sum\":0.001}",
             "column sum: \"0.001\" has more digits behind the point than decimal(30, 2), at byte 8");

@@ -113,7 +113,7 @@ static mr_err refuse_kind(const json_values *values, const mr_field *field, mr_s
 
 static bool is_name_of(const mr_field *field, mr_slice name)
 {
-    return strncasecmp(field->name, name.data, name.size) == 0 && field->name[name.size] == '\0';
+    return strlen(field->name) == name.size && strncasecmp(field->name, name.data, name.size) == 0;
 }
 
 /* Members mostly come in the order of the fields: `expected` is looked at first. NULL: none has that name. */
@@ -301,9 +301,12 @@ static int64_t count_elements(mr_slice json, bool named)
     return count;
 }
 
-static mr_err put_key(json_values *values, mr_slice name, mr_error *ret_error)
+static mr_err put_key(json_values *values, const json_place *place, mr_error *ret_error)
 {
+    mr_slice name = place->name;
     mr_err err = plain_name(values, &name, ret_error);
+    if (err == MR_OK && memchr(name.data, '\0', name.size) != NULL)
+        err = refuse(values, place, "a key holds a NUL", place->name.data, ret_error);
     if (err == MR_OK && avro_put_text(&values->encoded, name) != MR_OK)
         err = no_memory(ret_error);
     return err;
@@ -320,7 +323,7 @@ static mr_err put_elements(json_values *values, const mr_field *field, mr_slice 
     for (json_enter(&scan); err == MR_OK && json_more(&scan); at.index++) {
         if (named) {
             at.name = json_name(&scan);
-            err = put_key(values, at.name, ret_error);
+            err = put_key(values, &at, ret_error);
         }
         if (err == MR_OK)
             err = put_value(values, &field->shape->fields[0], json_value(&scan), &at, ret_error);

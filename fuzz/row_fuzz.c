@@ -8,9 +8,14 @@ static const char text[] =
     "{\"type\":\"record\",\"name\":\"t\",\"fields\":[{\"name\":\"i\",\"type\":\"int\"},"
     "{\"name\":\"l\",\"type\":[\"null\",\"long\"]},{\"name\":\"d\",\"type\":[\"null\",\"double\"]},"
     "{\"name\":\"f\",\"type\":[\"float\",\"null\"]},{\"name\":\"s\",\"type\":[\"null\",\"string\"]},"
-    "{\"name\":\"b\",\"type\":[\"null\",\"boolean\"]},{\"name\":\"x\",\"type\":\"bytes\",\"default\":\"\"}]}";
+    "{\"name\":\"b\",\"type\":[\"null\",\"boolean\"]},{\"name\":\"x\",\"type\":\"bytes\",\"default\":\"\"},"
+    "{\"name\":\"day\",\"type\":[\"null\",{\"type\":\"int\",\"logicalType\":\"date\"}]},"
+    "{\"name\":\"at\",\"type\":[\"null\",{\"type\":\"long\",\"logicalType\":\"timestamp-nanos\"}]},"
+    "{\"name\":\"n\",\"type\":[\"null\",{\"type\":\"bytes\",\"logicalType\":\"decimal\",\"precision\":40,"
+    "\"scale\":9}]},{\"name\":\"tags\",\"type\":[\"null\",{\"type\":\"map\",\"values\":{\"type\":\"array\","
+    "\"items\":\"long\"}}]}]}";
 
-enum { FIELDS = 7 };
+enum { FIELDS = 11 };
 
 static ssize_t read_all(void *arg, char *data, size_t size)
 {

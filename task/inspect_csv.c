@@ -6,6 +6,7 @@
  * whose files have no header gets the bare rows: whatever else would be there would be taken for data.
  */
 #include "bus/bus.h"
+#include "core/plain_value.h"
 #include "core/text_value.h"
 #include "task/csv_writer.h"
 #include "task/inspect.h"
@@ -121,10 +122,17 @@ static bool value_text(const mr_value *value, char *number, mr_slice *ret_text)
 static mr_err write_values(csv_download *self, const dead_letter *letter, bool *ret_written,
                            mr_error *ret_error)
 {
-    const mr_value *values;
+    const mr_value *read;
     char number[NUMBER_BYTES];
     mr_slice text;
-    mr_err err = letter_rows_convert(self->rows, letter, &self->arena, &values, ret_error);
+    mr_err err = letter_rows_convert(self->rows, letter, &self->arena, &read, ret_error);
+    if (err != MR_OK)
+        return err;
+    mr_value *values = mr_arena_alloc(&self->arena, self->field_count * sizeof *values);
+    if (values == NULL)
+        return mr_fail(ret_error, MR_ENOMEM, "out of memory");
+    for (size_t i = 0; i < self->field_count && err == MR_OK; i++)
+        err = mr_plain_value(&self->fields[i], &read[i], &self->arena, &values[i], ret_error);
     if (err != MR_OK)
         return err;
     for (size_t i = 0; i < self->field_count; i++)
