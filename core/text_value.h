@@ -16,7 +16,7 @@ mr_err mr_value_from_text(const mr_field *field, mr_slice text, mr_arena *arena,
                           mr_error *ret_error);
 
 /* The same, with the reason alone: `"12x" is not an int`. MR_OK, MR_EINVALID, MR_ENOMEM. */
-enum { MR_MISFIT_BYTES = 240 };
+enum { MR_MISFIT_BYTES = 320 };
 mr_err mr_value_fits_text(const mr_field *field, mr_slice text, mr_arena *arena, mr_value *ret_value,
                           char ret_misfit[MR_MISFIT_BYTES]);
 /* The start of the text for a message: on one line, printable ASCII, in quotes. */
