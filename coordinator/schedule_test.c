@@ -122,6 +122,19 @@ static void the_day_the_clock_goes_forward_has_its_run(void **state)
     assert_non_null(strstr(run_ids(fixture, "a"), "20260329T010000Z"));
 }
 
+/* What `status` tells. */
+static bool stands_still(service_fixture *fixture)
+{
+    json_t *view = NULL, *problem;
+    size_t i;
+    bool found = false;
+    assert_int_equal(mr_service_status(fixture->service, &view, NULL), MR_OK);
+    json_array_foreach(json_object_get(view, "problems"), i, problem) found =
+        found || strcmp(json_string_value(json_object_get(problem, "what")), "schedule") == 0;
+    json_decref(view);
+    return found;
+}
+
 static void a_zone_that_is_gone_is_told_and_waited_for(void **state)
 {
     service_fixture *fixture = *state;
@@ -132,10 +145,12 @@ static void a_zone_that_is_gone_is_told_and_waited_for(void **state)
     assert_string_equal(run_ids(fixture, "a"), "20260301T130000Z "); /* that time was known */
     assert_non_null(
         strstr(shown(fixture, "a", "note"), "the next time is not known: time zone Europe/Helsinki"));
+    assert_true(stands_still(fixture));
     fixture_pass(fixture, HOUR_MS);
     assert_int_equal(run_count(fixture, "a"), 1);
     unsetenv("TZDIR");
     fixture_pass(fixture, HOUR_MS);
+    assert_false(stands_still(fixture));
     fixture_pass(fixture, HOUR_MS);
     assert_int_equal(run_count(fixture, "a"), 2);
 }

@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { BUDGETS_SHOWN = 20 };
+enum { BUDGETS_SHOWN = 20, SCHEDULES_SHOWN = 20 };
 
 static void add_problem(json_t *problems, const char *what, const char *text, int64_t since_ms)
 {
@@ -84,6 +84,23 @@ static void step_problems(mr_service *service, json_t *problems)
     }
 }
 
+/* Schedules that stand still, because the data of their zone cannot be read. */
+static void schedule_problems(mr_service *service, json_t *problems)
+{
+    char text[600];
+    mr_query *query =
+        mr_db_select(service->db,
+                     "SELECT tenant, time_zone, coalesce(last_due_ms, created_ms) FROM tenants WHERE"
+                     " next_due_ms IS NULL AND state = 'ACTIVE' LIMIT ?",
+                     "i", (int64_t)SCHEDULES_SHOWN);
+    while (mr_query_next(query)) {
+        snprintf(text, sizeof text,
+                 "%s: the schedule stands still: time zone %s cannot be read (package tzdata)",
+                 mr_query_text(query, 0), mr_query_text(query, 1));
+        add_problem(problems, "schedule", text, mr_query_int(query, 2));
+    }
+}
+
 /* Runs that are about to fail for their rejected rows. */
 static void budget_problems(mr_service *service, json_t *problems)
 {
@@ -116,6 +133,7 @@ mr_err mr_service_status(mr_service *service, json_t **ret_view, mr_error *ret_e
     task_problems(service, problems);
     ledger_problems(service, problems);
     budget_problems(service, problems);
+    schedule_problems(service, problems);
     step_problems(service, problems);
     mr_count_task_states(service, tasks);
     bool healthy = json_array_size(problems) == 0;
