@@ -212,7 +212,7 @@ static void what_is_not_what_was_uploaded_is_left_out_and_kept(void **state)
     assert_int_equal(mr_service_list_runs(fixture->service, "a", 1, &runs, NULL), MR_OK);
     assert_string_equal(
         json_string_value(json_object_get(json_array_get(runs, 0), "reason")),
-        "2 files were removed or changed in in/ after their upload, and left out: gone.csv, grown.csv");
+        "2 files were removed or changed in in/ after upload, and left out: gone.csv, grown.csv");
     json_decref(runs);
 }
 

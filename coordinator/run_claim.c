@@ -61,9 +61,8 @@ bool mr_lost_files(mr_db *db, const char *run_uid, char *ret_reason, size_t size
         "t", run_uid);
     int64_t count =
         mr_db_int(db, 0, "SELECT count(*) FROM uploads WHERE run_uid = ? AND state = 'failed'", "t", run_uid);
-    snprintf(ret_reason, size,
-             "%lld files were removed or changed in in/ after their upload, and left out: %s",
-             (long long)count, names);
+    snprintf(ret_reason, size, "%lld %s removed or changed in in/ after upload, and left out: %s",
+             (long long)count, count == 1 ? "file was" : "files were", names);
     return count > 0;
 }
 

@@ -245,7 +245,7 @@ static mr_err run_program(step *self, mr_error *ret_error)
     return err == MR_OK ? judge(self, &result, ret_error) : err;
 }
 
-/* The program may have failed for the disk: can it be written now that what the program left is gone? */
+/* Can it be written, and has it so much room? */
 static mr_err check_disk(const step *self, int64_t needed_bytes, mr_error *ret_error)
 {
     struct statvfs disk;
@@ -267,11 +267,15 @@ static mr_err check_disk(const step *self, int64_t needed_bytes, mr_error *ret_e
                          self->run_dir, free_bytes, needed_bytes);
 }
 
-/* The copies and as much again for what the program makes. */
+/* A disk without room is to blame, unless there is enough for another attempt once this one's files are gone:
+ * then the program has filled it. */
 static mr_err blame_disk(step *self, mr_err err, mr_error *ret_error)
 {
     mr_error disk;
-    int64_t needed_bytes = 2 * (int64_t)self->folder.bytes + LEAST_ROOM_BYTES;
+    int64_t needed_bytes =
+        2 * (int64_t)self->folder.bytes + LEAST_ROOM_BYTES; /* copies, and what is made of them */
+    if (check_disk(self, LEAST_ROOM_BYTES, &disk) == MR_OK)
+        return err;
     attempt_folder_close(&self->folder);
     if (check_disk(self, needed_bytes, &disk) == MR_OK)
         return err;

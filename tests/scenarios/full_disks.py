@@ -98,7 +98,7 @@ def write_tenant(folder):
         "primary_key": ["key"], "topic.partitions": 2}))
     run = folder / "program/run"
     run.write_text(f'#!/bin/sh\nset -e\ncd "$SOURCE_PATH/$CLIENT_ID"\nwhile [ -e {folder}/gate ]; do sleep 0.05; done\n'
-                   'cp in/* out/\n')
+                   '[ -e in/greedy.csv ] && cat /dev/zero >out/big.csv\ncp in/* out/\n')
     run.chmod(0o755)
 
 
@@ -209,6 +209,16 @@ def break_program(disks, work, how):
     assert starts == 1 or how == "full", "what the program had made was made again"
 
 
+def program_fills_disk(work):
+    """That is the program's own failure: it uses up its attempt, and leaves the disk to others."""
+    path = work.folder / "greedy.csv"
+    path.write_text("serial,key,text\n")
+    work.cluster.cli("upload", TENANT, path)
+    work.run_now()
+    run = wait_for("the greedy run is over", lambda: (run := work.newest())["finished_at"] and run)
+    assert run["state"] == "FAILED" and "No space left on device" in run["reason"], run
+
+
 def worker_cannot_record(disks, work):
     """A worker whose own folder fails runs its tasks, says once what that means, and makes up for it."""
     log, state = work.cluster.folder / "worker-1.log", work.cluster.folder / "worker-1.state"
@@ -280,6 +290,7 @@ def main():
                         break_disk(disks, work, disk, how)
             for how in ("full", errno.EIO):
                 break_program(disks, work, how)
+            program_fills_disk(work)
             worker_cannot_record(disks, work)
             killed_while_failing(disks, work)
             work.check()
