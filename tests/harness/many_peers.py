@@ -20,8 +20,15 @@ def send(sock, data):
         pass  # it has heard enough
 
 
+def waited_for_cpu(process):
+    """Seconds that the coordinator's loop and this thread were ready to run and others ran."""
+    loop = pathlib.Path(f"/proc/{process.child.pid}/task/{process.child.pid}/schedstat").read_text().split()
+    ours = pathlib.Path("/proc/thread-self/schedstat").read_text().split()
+    return (int(loop[1]) + int(ours[1])) / 1e9
+
+
 class GoodClient(threading.Thread):
-    """Asks for the status all the time; each answer must come within a second."""
+    """Asks for the status all the time; each answer must come within a second of time that the machine had for it."""
 
     def __init__(self, cluster):
         super().__init__(daemon=True)
@@ -29,13 +36,13 @@ class GoodClient(threading.Thread):
 
     def run(self):
         while not self.ended.wait(0.05):
-            begun = time.monotonic()
+            begun = time.monotonic() - waited_for_cpu(self.cluster.coordinator)
             try:
                 with urllib.request.urlopen(self.cluster.url + "/status", timeout=10) as answer:
                     assert "healthy" in json.loads(answer.read())
             except OSError as problem:
                 self.problems.append(problem)
-            self.took.append(time.monotonic() - begun)
+            self.took.append(time.monotonic() - waited_for_cpu(self.cluster.coordinator) - begun)
 
     def __enter__(self):
         self.start()

@@ -94,6 +94,24 @@ def crowd(cluster):
         sock.close()
 
 
+def trickles(cluster):
+    """A head, a second one on a connection that had an answer, and a body: a byte now and then does not keep them open."""
+    slow = {"head": GET + b"X: ", "next head": GET + b"\r\n" + GET, "body": QUERY + b"Content-Length: 100000\r\n\r\n"}
+    sockets = {name: connect(cluster) for name in slow}
+    for name, begin in slow.items():
+        sockets[name].sendall(begin)
+    until = time.monotonic() + 20
+    while sockets:
+        assert time.monotonic() < until, f"still open: {list(sockets)}"
+        time.sleep(0.2)
+        for name, sock in list(sockets.items()):
+            try:
+                sock.sendall(b"a")
+            except (BrokenPipeError, ConnectionResetError):
+                sock.close()
+                del sockets[name]
+
+
 def slow_readers(cluster):
     """Answers without end that nobody reads: their children end, and a query of another is answered."""
     sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 100000000) SELECT hex(zeroblob(50000)) FROM n"
@@ -124,7 +142,7 @@ def main():
         cluster.cli("tenant", "apply", TENANT)
         main_job(cluster)
         before, begun = cluster.coordinator.resident_kb(), time.monotonic()
-        for attack in (odd_requests, crowd, slow_readers):
+        for attack in (odd_requests, trickles, crowd, slow_readers):
             attack(cluster)
             print(f"{attack.__name__}: the coordinator has {cluster.coordinator.resident_kb() - before} KiB more than at first")
         main_job(cluster)

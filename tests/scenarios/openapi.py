@@ -13,7 +13,7 @@ from harness.cluster import FREES_AT_ONCE, ROOT, Cluster, wait_for  # noqa: E402
 TENANTS = [ROOT / "tenants/client_a", ROOT / "tenants/client_b"]
 CHECKS = ("not_a_server_error", "status_code_conformance", "content_type_conformance", "response_schema_conformance",
           "negative_data_rejection", "unsupported_method", "allow_header_conformance")
-SEED, EXAMPLES = 4, 25
+SEED, EXAMPLES = 4, 15
 GROWTH_KB = 32 * 1024
 
 
