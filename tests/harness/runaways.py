@@ -4,6 +4,7 @@ Should Millrace fail to end one, it ends by itself: each
 is bounded, well beyond what it may do (the fork bomb by tokens in a pipe). MARK in the environment of all their processes tells them apart.
 """
 import json
+import os
 
 MARK = "MILLRACE_RUNAWAY"
 EATERS = ("greedy", "growing", "many")  # of memory
@@ -101,6 +102,11 @@ def text(name):
     return HEAD + RUNAWAYS[name][0] + "\n"
 
 
+def mark(name):
+    """Also where two tests run at the same time."""
+    return f"{name}-{os.getpid()}"
+
+
 def write_tenant(folder, name, program, attempts=1, deadline=20, memory="8Gi"):
     (folder / "program").mkdir(parents=True, exist_ok=True)
     (folder / "agreement.json").write_text(json.dumps({
@@ -108,7 +114,7 @@ def write_tenant(folder, name, program, attempts=1, deadline=20, memory="8Gi"):
         "resources": {"requests": {"memory": "32Mi", "cpu": "50m"},
                       "limits": {"memory": memory, "cpu": "100m", "disk": "16Mi", "processes": 40}},
         "program": {"command": ["sh", "-c", 'exec python3 "$PROGRAM_DIR/main.py"'],
-                    "deadline_seconds": deadline, "env": {MARK: name}}}))
+                    "deadline_seconds": deadline, "env": {MARK: mark(name)}}}))
     (folder / "dataset.json").write_text(json.dumps({
         "name": "rows", "file_type": "csv", "key_space": name, "csv.first.row.as.header": True,
         "schema": {"type": "record", "name": "rows", "fields": [

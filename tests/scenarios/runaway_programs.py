@@ -10,7 +10,7 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
 from harness.cluster import Cluster, wait_for  # noqa: E402
-from harness.runaways import EATERS, MARK, RUNAWAYS, text, write_tenant  # noqa: E402
+from harness.runaways import EATERS, MARK, RUNAWAYS, mark, text, write_tenant  # noqa: E402
 
 LONG = True
 ROWS = 50
@@ -19,7 +19,7 @@ MEMORY_MIB = 400  # of a process of the asan build, which is many times that of 
 
 def marked(name):
     """Processes that carry the mark of the tenant's programs."""
-    wanted = f"{MARK}={name}".encode()
+    wanted = f"{MARK}={mark(name)}".encode()
     found = []
     for entry in pathlib.Path("/proc").iterdir():
         try:
