@@ -183,12 +183,19 @@ def check(marks):
         again = {(letter["file"], letter["raw"]) for letter in letters[-2:]}
         assert again == {("a.csv", "1x,1,never"), ("b.csv", "never,x,1")}, again
 
-        # of one run only, although replayed before
+        # of one run only, although replayed before; a coordinator that is restored from before it knows it again
+        cluster.copy_state(cluster.folder / "copy")
+        wait_for("the coordinator is back", cluster.ready)
         forced = replay(cluster, "--run", "manual-1", "--force")
         assert line(cluster, forced["run_id"]) == expected(2 * BAD + 2, 2)
+        cluster.restore_state(cluster.folder / "copy")
+        wait_for("the coordinator is back", cluster.ready)
+        assert cluster.json("run", "show", TENANT, forced["run_id"])["run_uid"] == forced["run_uid"]
+        assert line(cluster, forced["run_id"]) == expected(2 * BAD + 2, 2)
+        assert replay(cluster, "--run", "manual-1")["run_id"] != forced["run_id"]
         assert cluster.try_cli("rejected", "replay", TENANT, "--dataset", "nothing").returncode == 3
         assert not cluster.runs_left(), cluster.runs_left()
-        assert len(cluster.json("audit", TENANT, "--what", "replay")) == 3
+        assert len(cluster.json("audit", TENANT, "--what", "replay")) == 3  # the forced one is not in the copy
         download_mend_upload(cluster)
         a_record_that_the_store_refused(cluster)
         rows_without_a_header(cluster)
