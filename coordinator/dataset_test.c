@@ -118,6 +118,11 @@ static void a_key_column_that_the_schema_lacks_is_refused_with_the_nearest(void 
 static void a_key_that_cannot_work_is_refused(void **state)
 {
     (void)state;
+    expect_error(
+        "{" NAMES ",\"schema\":{\"type\":\"record\",\"name\":\"t\",\"fields\":[{\"name\":\"a\",\"type\":"
+        "{\"type\":\"array\",\"items\":\"int\"}}]},\"primary_key\":[\"a\"]}",
+        "dataset.json: field \"primary_key[0]\": column \"a\" is a record, an array or a map; a key column "
+        "must not be");
     expect_error("{" NAMES "," SCHEMA "}", "dataset.json: field \"primary_key\": is missing");
     expect_error("{" NAMES "," SCHEMA ",\"primary_key\":[]}",
                  "dataset.json: field \"primary_key\": must name at least one column");

@@ -25,7 +25,7 @@ from harness.cluster import ROOT  # noqa: E402
 
 LONG = True
 # Steps of other kinds of task; the cluster's scenarios and the unit tests reach them.
-ELSEWHERE = re.compile(r"^(program|seal|fence|scripted)_")
+ELSEWHERE = re.compile(r"^(program|seal|fence|release|replay|scripted)_")
 # Reached only with retention, by a sink that is started once more.
 RETENTION = {"bus_before_retain_commit"}
 
