@@ -423,6 +423,32 @@ static void too_many_rejected_rows_fail_the_run(void **state)
     assert_int_equal(ledger(fixture, "a", "abandoned"), 2);
 }
 
+static void status_names_a_run_near_its_error_budget(void **state)
+{
+    service_fixture *fixture = *state;
+    fixture_status status;
+    json_t *view = NULL, *problem, *found = NULL;
+    size_t i;
+    fixture_apply(fixture, "a", NEVER, "\"max_rejected_rows\": 10,");
+    to_source(fixture, "a");
+    fixture_source_ended(&status, fixture_assignment(fixture, "rows-source"), 0, 90, 9);
+    status.status.state = MR__PROTO__TASK_STATE__RUNNING;
+    status.source.ended = 0;
+    Mr__Proto__TaskStatus *statuses[] = {&status.status};
+    fixture_report(fixture, statuses, 1);
+    fixture_pass(fixture, 1000); /* progress is stored now and then */
+    assert_int_equal(mr_service_status(fixture->service, &view, NULL), MR_OK);
+    json_array_foreach(json_object_get(view, "problems"), i, problem)
+    {
+        if (strcmp(json_string_value(json_object_get(problem, "what")), "error budget") == 0)
+            found = json_object_get(problem, "text");
+    }
+    assert_non_null(found);
+    assert_string_equal(json_string_value(found),
+                        "a: run manual-1, dataset rows: 9 of 99 rows were rejected, the agreement allows 10");
+    json_decref(view);
+}
+
 static void a_lost_worker_gives_its_task_a_new_epoch(void **state)
 {
     service_fixture *fixture = *state;
@@ -816,6 +842,7 @@ int main(void)
         TEST(an_abandoned_run_is_fenced_and_skipped),
         TEST(a_replay_is_a_run_without_files_and_program),
         TEST(too_many_rejected_rows_fail_the_run),
+        TEST(status_names_a_run_near_its_error_budget),
         TEST(a_lost_worker_gives_its_task_a_new_epoch),
         TEST(a_new_incarnation_owns_nothing),
         TEST(what_a_source_cannot_have_read_is_not_taken),
