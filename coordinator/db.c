@@ -307,6 +307,15 @@ int64_t mr_db_changes(const mr_db *db)
     return sqlite3_total_changes64(db->sqlite);
 }
 
+int64_t mr_db_scanned(const mr_db *db)
+{
+    int64_t rows = 0;
+    for (size_t i = 0; i < STATEMENTS; i++)
+        if (db->cache[i].statement != NULL)
+            rows += sqlite3_stmt_status(db->cache[i].statement, SQLITE_STMTSTATUS_FULLSCAN_STEP, 0);
+    return rows;
+}
+
 bool mr_db_failed(const mr_db *db)
 {
     return db->failed;

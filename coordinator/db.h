@@ -48,6 +48,9 @@ bool mr_db_text(mr_db *db, char *buf, size_t size, const char *sql, const char *
 
 int64_t mr_db_last_id(mr_db *db);
 int64_t mr_db_changes(const mr_db *db); /* rows changed since the opening */
+/* Rows that were read one by one since the opening: where that grows with the history, an index is missing.
+ */
+int64_t mr_db_scanned(const mr_db *db);
 
 bool mr_db_failed(const mr_db *db);
 /* MR_OK when nothing failed; else the error, which is forgotten. */

@@ -194,6 +194,7 @@ static void upkeep(mr_service *service)
 int64_t mr_service_reconcile(mr_service *service)
 {
     mr_error error;
+    bool more_due = false;
     if (service->promised_ms != 0 && service->now_ms - service->promised_ms > LATE_MS)
         mr_workers_excuse(service, service->now_ms - service->promised_ms);
     service->pass_began_ms = monotonic_ms();
@@ -207,10 +208,13 @@ int64_t mr_service_reconcile(mr_service *service)
     if (service->take_back)
         (void)mr_told(service, mr_take_back_uploads(service, &error), &error, "failed uploads not dropped",
                       "");
-    (void)mr_told(service, mr_schedule_tenants(service, &error), &error, "schedules not advanced", "");
-    reconcile_dirty(service);
-    place(service);
-    upkeep(service);
+    (void)mr_told(service, mr_schedule_tenants(service, &more_due, &error), &error, "schedules not advanced",
+                  "");
+    if (!more_due) { /* begun runs wait until every run that is due has begun */
+        reconcile_dirty(service);
+        place(service);
+        upkeep(service);
+    }
     if (service->wake_ms < service->now_ms)
         service->wake_ms = service->now_ms;
     service->promised_ms = service->wake_ms;

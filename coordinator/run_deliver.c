@@ -128,7 +128,8 @@ mr_err mr_run_deliver(mr_service *service, const mr_run *run, bool *ret_moved, m
 
 /* Of run_sinks `s`. While its source runs a removed sink's range is not known yet. */
 #define SQL_SETTLED                                                                                          \
-    "s.state = 'SKIPPING' AND NOT EXISTS " SQL_NOT_PASSED " AND EXISTS (SELECT 1 FROM run_datasets d WHERE"  \
+    SQL_SINK_IS("SKIPPING")                                                                                  \
+    " AND NOT EXISTS " SQL_NOT_PASSED " AND EXISTS (SELECT 1 FROM run_datasets d WHERE"                      \
     " d.run_uid = s.run_uid AND d.dataset = s.dataset AND d.state <> 'OPEN')"
 
 static mr_err execute_settle(mr_db *db, void *arg, json_t **ret_answer, mr_error *ret_error)

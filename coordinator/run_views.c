@@ -208,6 +208,8 @@ mr_err mr_service_show_run(mr_service *service, const char *tenant, const char *
     return err;
 }
 
+#define SQL_NEWEST_FIRST " ORDER BY created_ms DESC, seq IS NULL DESC, seq DESC, rowid DESC LIMIT ?"
+
 mr_err mr_service_list_runs(mr_service *service, const char *tenant, int64_t limit, json_t **ret_view,
                             mr_error *ret_error)
 {
@@ -217,10 +219,9 @@ mr_err mr_service_list_runs(mr_service *service, const char *tenant, int64_t lim
         return err;
     json_t *view = json_array();
     mr_query *query =
-        mr_db_select(service->db,
-                     "SELECT run_uid FROM runs WHERE ? IS NULL OR uid = ? ORDER BY created_ms DESC, seq IS"
-                     " NULL DESC, seq DESC, rowid DESC LIMIT ?",
-                     "tti", tenant, row.uid, limit);
+        tenant != NULL ? mr_db_select(service->db, "SELECT run_uid FROM runs WHERE uid = ?" SQL_NEWEST_FIRST,
+                                      "ti", row.uid, limit)
+                       : mr_db_select(service->db, "SELECT run_uid FROM runs" SQL_NEWEST_FIRST, "i", limit);
     mr_run run;
     while (mr_query_next(query)) {
         if (mr_load_run(service, mr_query_text(query, 0), &run))

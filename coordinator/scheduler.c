@@ -201,10 +201,11 @@ static mr_err renew_times(mr_service *service, mr_error *ret_error)
     return err;
 }
 
-mr_err mr_schedule_tenants(mr_service *service, mr_error *ret_error)
+mr_err mr_schedule_tenants(mr_service *service, bool *ret_more, mr_error *ret_error)
 {
     due_tenants due = {.service = service};
     mr_err err = renew_times(service, ret_error);
+    *ret_more = false;
     if (err != MR_OK)
         return err;
     while ((due.count = list_due(service, due.tenants)) > 0) { /* again: catchup all has more than one time */
@@ -216,6 +217,7 @@ mr_err mr_schedule_tenants(mr_service *service, mr_error *ret_error)
             mr_mark_dirty(service, due.tenants[i].tenant);
         if (mr_pass_is_long(service)) {
             mr_wake_at(service, service->now_ms);
+            *ret_more = true;
             break;
         }
     }

@@ -51,6 +51,10 @@ enum { REPLAY_SEALED = -1 }; /* its sealed_epoch: it reads nothing that an attem
 #define SQL_ACTIVE "('CLAIMING','CLAIMED','PROGRAM','SOURCE','CANCELLING','ABANDONING')"
 #define SQL_FINAL  "('COMPLETED','COMPLETED_WITH_REJECTS','FAILED','CANCELLED','SKIPPED','ABANDONED')"
 
+/* SQL: run_sinks `s` is in a state other than FINAL. Its index is over those, and SQLite uses it only where
+ * its condition stands to the letter; without it the whole history is read. */
+#define SQL_SINK_IS(state) "s.state <> 'FINAL' AND s.state = '" state "'"
+
 /* SQL: a range of run_sinks `s` that its sink has not passed. */
 #define SQL_NOT_PASSED                                                                                       \
     "(SELECT 1 FROM run_ranges g LEFT JOIN sink_positions p ON p.uid = s.uid AND p.dataset = s.dataset AND"  \
@@ -319,7 +323,8 @@ bool mr_lost_files(mr_db *db, const char *run_uid, char *ret_reason, size_t size
 mr_err mr_settle_skips(mr_service *service, const char *tenant, const char *uid, mr_error *ret_error);
 
 /* scheduler.c */
-mr_err mr_schedule_tenants(mr_service *service, mr_error *ret_error); /* all that are due */
+/* All that are due; *ret_more: others are left for the next pass. */
+mr_err mr_schedule_tenants(mr_service *service, bool *ret_more, mr_error *ret_error);
 
 /* schedule_times.c; in milliseconds. 0: none. */
 enum { MISSED_MAX = 100 }; /* due times that one catch-up or backfill makes runs of */

@@ -62,8 +62,8 @@ static void add_skips(mr_service *service, scope_lists *lists, const mr_tenant *
     mr_query *query =
         mr_db_select(service->db,
                      "SELECT g.partition, g.first, g.end FROM run_sinks s JOIN run_ranges g USING(run_uid,"
-                     " dataset) WHERE s.uid = ? AND s.dataset = ? AND s.sink = ? AND s.state = 'SKIPPING'"
-                     " AND g.first < g.end ORDER BY s.seq, g.partition",
+                     " dataset) WHERE s.uid = ? AND s.dataset = ? AND s.sink = ? AND " SQL_SINK_IS(
+                         "SKIPPING") " AND g.first < g.end ORDER BY s.seq, g.partition",
                      "ttt", tenant->uid, dataset, sink);
     while (mr_query_next(query))
         add_skip(lists, mr_query_int(query, 0), mr_query_int(query, 1), mr_query_int(query, 2));
@@ -127,11 +127,12 @@ mr_err mr_sink_scope(mr_service *service, const mr_tenant *tenant, const char *d
 bool mr_sink_has_work(mr_service *service, const mr_tenant *tenant, const char *dataset, const char *sink,
                       bool bounded)
 {
-    return mr_db_int(service->db, 0,
-                     "SELECT EXISTS (SELECT 1 FROM run_sinks s JOIN runs r USING(run_uid) JOIN run_datasets d"
-                     " USING(run_uid, dataset) WHERE s.uid = ? AND s.dataset = ? AND s.sink = ? AND s.state "
-                     "= 'OPEN' AND"
-                     " (r.state = 'DELIVERING' OR (r.state = 'SOURCE' AND NOT ?)) AND d.produced > 0 AND"
-                     " (d.state = 'OPEN' OR EXISTS " SQL_NOT_PASSED "))",
-                     "ttti", tenant->uid, dataset, sink, (int64_t)bounded) != 0;
+    return mr_db_int(
+               service->db, 0,
+               "SELECT EXISTS (SELECT 1 FROM run_sinks s JOIN runs r USING(run_uid) JOIN run_datasets d"
+               " USING(run_uid, dataset) WHERE s.uid = ? AND s.dataset = ? AND s.sink = ? AND " SQL_SINK_IS(
+                   "OPEN") " AND (r.state = 'DELIVERING' OR (r.state = 'SOURCE' AND NOT ?)) AND d.produced > "
+                           "0 AND"
+                           " (d.state = 'OPEN' OR EXISTS " SQL_NOT_PASSED "))",
+               "ttti", tenant->uid, dataset, sink, (int64_t)bounded) != 0;
 }

@@ -135,6 +135,11 @@ static const char *const steps[] = {
     "ALTER TABLE run_datasets ADD COLUMN given_out INTEGER NOT NULL DEFAULT 0;"
     "UPDATE run_datasets SET given_out = 1 WHERE state = 'OPEN';"
     "ALTER TABLE runs DROP COLUMN unsure;",
+    /* 8: what would be read in full where there are many tenants and a long history */
+    "CREATE UNIQUE INDEX tenants_uid ON tenants(uid);"
+    "CREATE INDEX runs_newest ON runs(created_ms);"
+    "CREATE INDEX runs_newest_of_tenant ON runs(uid, created_ms);"
+    "CREATE INDEX uploads_run ON uploads(run_uid) WHERE run_uid IS NOT NULL;",
 };
 
 mr_err mr_state_migrate(mr_db *db, mr_error *ret_error)
