@@ -62,6 +62,19 @@ static int limit(__rlimit_resource_t resource, int64_t most)
     return most > 0 ? setrlimit(resource, &both) : 0;
 }
 
+/* It computes with what tasks leave it: alone, and as a session where the kernel shares the processors out
+ * between sessions (sched(7), "The autogroup feature"). */
+static void stand_back(void)
+{
+    static const char nice_text[] = "10";
+    int group = open("/proc/self/autogroup", O_WRONLY);
+    (void)setpriority(PRIO_PROCESS, 0, 10);
+    if (group < 0)
+        return;
+    (void)!write(group, nice_text, sizeof nice_text - 1);
+    close(group);
+}
+
 /* Descriptor 3 tells the parent why there is no program; exec closes it. */
 _Noreturn static void become(const program_spec *spec, pid_t parent, int output, int report)
 {
@@ -91,6 +104,7 @@ _Noreturn static void become(const program_spec *spec, pid_t parent, int output,
         give_up();
     if (setsid() < 0 || chdir(spec->folder) != 0)
         give_up();
+    stand_back();
     execvpe(spec->arguments[0], spec->arguments, spec->environment);
     give_up();
 }

@@ -162,6 +162,18 @@ static void test_the_deadline_ends_a_program_that_ignores_it(void **state)
     assert_int_equal(result.exit_code, -SIGKILL);
 }
 
+static void test_a_program_computes_with_what_tasks_leave(void **state)
+{
+    program_result result;
+    assert_int_equal(run_shell(*state, "nice; sed 's/.* nice/session/' /proc/self/autogroup 2>/dev/null || :",
+                               10000, &result, NULL),
+                     MR_OK);
+    if (strchr(result.tail, ' ') != NULL) /* the kernel shares out between sessions */
+        assert_string_equal(result.tail, "10 session 10");
+    else
+        assert_string_equal(result.tail, "10");
+}
+
 static void test_too_many_processes_end_a_program(void **state)
 {
     program_result result;
@@ -475,6 +487,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_output_is_cut_with_a_note, setup, teardown),
         cmocka_unit_test_setup_teardown(test_detached_processes_end_with_the_program, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_deadline_ends_a_program_that_ignores_it, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_program_computes_with_what_tasks_leave, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_processes_end_a_program, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_it_left_behind_is_counted, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_file_grows_to_its_bound_only, setup, teardown),
