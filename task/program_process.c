@@ -21,6 +21,7 @@
 
 enum {
     LOOK_EVERY_MS = 50,
+    PASS_OVER_MS = 5,      /* between reads of what is not logged any more: about 100 MB/s */
     COUNT_EVERY_MS = 1000, /* processes; at once when many have been started on this machine */
     MANY_STARTED = 64,
     FILES_SOFT = 1024, /* what programs expect; a worker has more */
@@ -30,7 +31,8 @@ enum {
     STOP_GRACE_MS = 3000,
     BLOCK_BYTES = 8192,
     BLOCKS_AT_ONCE = 64,
-    FULL_PIPE_READS = 2, /* of 512 KiB: a pipe holds at most 1 MiB (fs.pipe-max-size) */
+    PIPE_BYTES = 1 << 20, /* what one may have (fs.pipe-max-size) */
+    FULL_PIPE_READS = PIPE_BYTES / (BLOCK_BYTES * BLOCKS_AT_ONCE),
 };
 
 typedef struct program {
@@ -170,6 +172,7 @@ static mr_err start(program *self, mr_error *ret_error)
         close(output[1]);
         return mr_fail_errno(ret_error, errno, "pipe");
     }
+    (void)fcntl(output[1], F_SETPIPE_SZ, PIPE_BYTES);
     /* So that a script may open /dev/stdout. */
     if (self->spec->user != NULL)
         (void)!fchown(output[1], self->spec->user->uid, self->spec->user->gid);
@@ -280,10 +283,12 @@ static void watch(program *self, int pidfd)
     bool open = true;
     mr_priority former = mr_priority_raise(); /* little to do, and that before any runaway */
     while (!is_over(self)) {
-        struct pollfd fds[] = {{.fd = open ? self->output : -1, .events = POLLIN},
+        /* Whoever prints without end waits for us, so that others do not wait for both. */
+        bool passed_over = open && self->cut;
+        struct pollfd fds[] = {{.fd = open && !passed_over ? self->output : -1, .events = POLLIN},
                                {.fd = pidfd, .events = POLLIN}};
-        (void)poll(fds, 2, LOOK_EVERY_MS);
-        if (open && fds[0].revents != 0)
+        (void)poll(fds, 2, passed_over ? PASS_OVER_MS : LOOK_EVERY_MS);
+        if (passed_over || (open && fds[0].revents != 0))
             open = read_output(self);
         end_if_due(self);
     }
