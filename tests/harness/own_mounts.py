@@ -4,15 +4,22 @@ import subprocess
 import sys
 
 
+def enter():
+    """True in a mount namespace of its own, where the scenario starts again; False where that is not allowed."""
+    if os.environ.get("MR_OWN_MOUNTS") == "1":
+        return True
+    if os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL).returncode != 0:
+        return False
+    os.execvpe("unshare", ["unshare", "-m", "--propagation", "private", sys.executable, *sys.argv],
+               dict(os.environ, MR_OWN_MOUNTS="1"))
+
+
 def run(main):
     """main(), or a word why it is skipped: mounting needs root and a namespace."""
-    if os.environ.get("MR_OWN_MOUNTS") == "1":
+    if enter():
         main()
-    elif os.geteuid() != 0 or subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL).returncode != 0:
-        print("skipped: mounting needs root and a mount namespace of one's own (unshare -m)")
     else:
-        os.execvpe("unshare", ["unshare", "-m", "--propagation", "private", sys.executable, *sys.argv],
-                   dict(os.environ, MR_OWN_MOUNTS="1"))
+        print("skipped: mounting needs root and a mount namespace of one's own (unshare -m)")
 
 
 def tmpfs(path, size):
