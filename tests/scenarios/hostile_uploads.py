@@ -6,13 +6,12 @@ The full disk is a small tmpfs in a mount namespace of its own; where that is no
 import concurrent.futures
 import hashlib
 import json
-import os
 import pathlib
 import socket
-import subprocess
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1]))
+from harness import own_mounts  # noqa: E402
 from harness.cluster import Cluster, wait_for  # noqa: E402
 from harness.rest import call, form, raw_target  # noqa: E402
 
@@ -225,18 +224,12 @@ def a_full_disk(uploads):
     uploads.check()
 
 
-def with_small_staging(cluster):
-    cluster.staging.mkdir(parents=True)
-    done = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16m", "tmpfs", cluster.staging], capture_output=True)
-    return done.returncode == 0
-
-
 def main():
-    if "--in-namespace" not in sys.argv:
-        if subprocess.run(["unshare", "--mount", "true"], capture_output=True).returncode == 0:
-            os.execvp("unshare", ["unshare", "--mount", sys.executable, *sys.argv, "--in-namespace"])
+    small = own_mounts.enter()
     with Cluster(workers=0) as cluster:
-        small = "--in-namespace" in sys.argv and with_small_staging(cluster)
+        if small:
+            cluster.staging.mkdir(parents=True)
+            own_mounts.tmpfs(cluster.staging, "16m")
         try:
             cluster.start(supervise=True)
             apply_tenant(cluster)
@@ -251,7 +244,7 @@ def main():
             cluster.coordinator.stop()
         finally:
             if small:
-                subprocess.run(["umount", "-l", cluster.staging], check=True)
+                own_mounts.unmount(cluster.staging)
     print(f"{len(uploads.acknowledged)} files lie where they were acknowledged, {uploads.refusals} uploads were refused"
           + ("" if small else "; no mount of our own: a full disk was left out"))
 
